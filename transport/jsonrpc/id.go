@@ -1,0 +1,65 @@
+package jsonrpc
+
+const (
+	maxIDLength  = 256                // bytes of a string id, unescaped
+	maxSafeDigit = "9007199254740991" // 2^53-1, the largest integer that every peer keeps exactly
+)
+
+// An ID is the raw token of a request id: a JSON string or an integer. The zero ID is none.
+type ID struct{ token []byte }
+
+// ParseID checks a raw token: a string of at most 256 bytes, or an integer of at most 2^53-1 in plain notation.
+func ParseID(token []byte) (ID, bool) {
+	if len(token) == 0 {
+		return ID{}, false
+	}
+	if token[0] == '"' {
+		text, ok := Text(token)
+		return ID{token}, ok && len(text) <= maxIDLength && !hasNUL(text)
+	}
+	return ID{token}, safeInteger(token)
+}
+
+// Token returns the raw token, nil for none.
+func (id ID) Token() []byte { return id.token }
+
+// IsZero reports whether there is no id.
+func (id ID) IsZero() bool { return id.token == nil }
+
+// AppendKey appends a form in which two ids are equal exactly if they name the same request: the number, or the
+// string without its escapes behind a quote. So 1 and "1" differ, and "a" and "\u0061" do not.
+func (id ID) AppendKey(dst []byte) []byte {
+	if text, ok := Text(id.token); ok {
+		return append(append(dst, '"'), text...)
+	}
+	return append(dst, id.token...)
+}
+
+// safeInteger reports whether the token matches -?(0|[1-9][0-9]*), is not -0 and is at most 2^53-1 in size.
+func safeInteger(token []byte) bool {
+	digits := token
+	if digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > len(maxSafeDigit) {
+		return false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	if digits[0] == '0' {
+		return len(token) == 1
+	}
+	return len(digits) < len(maxSafeDigit) || string(digits) <= maxSafeDigit
+}
+
+func hasNUL(text []byte) bool {
+	for _, c := range text {
+		if c == 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,46 @@
+package jsonrpc
+
+import "bytes"
+
+// salvage reads from a message that was refused what an answer needs: its id, if it is there once and well
+// formed, its method, and whether it looked like an answer.
+func salvage(m *Message) {
+	m.ID, m.Method = ID{}, ""
+	ids, answer := 0, false
+	for n, value := range Members(m.Raw) {
+		switch {
+		case string(n) == "id":
+			ids++
+			if id, ok := ParseID(value); ok {
+				m.ID = id
+			}
+		case string(n) == "method":
+			if text, ok := Text(value); ok && m.Method == "" && len(text) <= maxIDLength {
+				m.Method = intern(text)
+			}
+		case string(n) == "result" || string(n) == "error":
+			answer = true
+		case bytes.EqualFold(n, []byte("id")):
+			ids++
+		}
+	}
+	if ids != 1 {
+		m.ID = ID{}
+	}
+	m.Fault.Response = answer && m.Method == ""
+}
+
+// SalvageTail reads the id at the very end of an oversized message's last bytes, where many servers put it
+// (`…,"jsonrpc":"2.0","id":7}`), if none was found at its beginning. An id found like this may be one of a
+// nested object's, so it serves only to fail a request that is known to be in flight.
+func SalvageTail(m *Message, tail []byte) {
+	tail = bytes.TrimRight(tail, " \t\r\n")
+	i := bytes.LastIndex(tail, []byte(`"id":`))
+	if !m.ID.IsZero() || i < 0 || tail[len(tail)-1] != '}' {
+		return
+	}
+	if id, ok := ParseID(bytes.Trim(tail[i+len(`"id":`):len(tail)-1], " ")); ok {
+		m.ID = id
+		m.Fault.Response = true
+	}
+}
