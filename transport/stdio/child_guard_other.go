@@ -1,0 +1,7 @@
+//go:build !linux
+
+package stdio
+
+const guardSupported = false
+
+func guard() {}

@@ -1,0 +1,148 @@
+package stdio
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A guarded is a leader behind a guard, seen from our side.
+type guarded struct {
+	leader  int
+	guard   *os.Process
+	records *os.File
+	ended   chan Exit     // how the leader ended, sent once
+	left    chan struct{} // closed when the guard is gone, and with it all that was below it
+
+	mu       sync.Mutex // serialises writes to lifeline with its closing
+	lifeline *os.File   // its end, which our own end is too, makes the guard kill everything
+	reported bool       // the leader is known to be gone; guarded by mu
+}
+
+func startGuarded(l launch) (*guarded, error) {
+	guardEnd, lifeline, err := blockingPipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = guardEnd.Close() }()
+	records, guardRecords, err := blockingPipe()
+	if err != nil {
+		_ = lifeline.Close()
+		return nil, err
+	}
+	defer func() { _ = guardRecords.Close() }()
+	g := &guarded{lifeline: lifeline, records: records, ended: make(chan Exit, 1), left: make(chan struct{})}
+	g.guard, err = os.StartProcess("/proc/self/exe", []string{guardName, l.args[0]}, &os.ProcAttr{
+		// One thread's worth of runtime is enough; the server gets its own environment.
+		Env:   []string{"GOMAXPROCS=1"},
+		Files: []*os.File{l.files[0], l.files[1], l.files[2], guardEnd, guardRecords},
+		// Signals to our group are ours to pass on. No parent-death signal: that is when it is needed.
+		Sys: &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		_ = lifeline.Close()
+		_ = records.Close()
+		return nil, fmt.Errorf("start guard: %w", err)
+	}
+	_ = guardEnd.Close() // or the write below would wait for ever for a guard that died
+	_ = guardRecords.Close()
+	if err := g.handshake(l); err != nil {
+		g.retire()
+		return nil, err
+	}
+	go g.follow()
+	return g, nil
+}
+
+// handshake hands over the launch and hears what became of it.
+func (g *guarded) handshake(l launch) error {
+	if _, err := g.lifeline.Write(encodeLaunch(l)); err != nil {
+		return fmt.Errorf("start guard: %w", err)
+	}
+	switch kind, n, err := readRecord(g.records); {
+	case err != nil:
+		return fmt.Errorf("start guard: it ended: %w", err)
+	case kind == recordStarted:
+		g.leader = n
+		return nil
+	case kind == recordFailed:
+		return &os.PathError{Op: "exec", Path: l.path, Err: syscall.Errno(n)}
+	default:
+		return errors.New("start guard: unknown answer")
+	}
+}
+
+// follow hears the guard to its end.
+func (g *guarded) follow() {
+	for {
+		kind, n, err := readRecord(g.records)
+		if err != nil {
+			break
+		}
+		if kind == recordExited {
+			g.report(exitOf(syscall.WaitStatus(n))) //nolint:gosec // 32 bits
+		}
+	}
+	if g.report(Exit{Code: 128 + int(syscall.SIGKILL), Signal: "SIGKILL", text: "signal: killed (with its guard)"}) {
+		// The guard was killed. The leader dies with it; what it started may be in its group still.
+		_ = syscall.Kill(-g.leader, syscall.SIGKILL)
+	}
+	g.retire()
+	close(g.left)
+}
+
+// report sends how the leader ended unless that is known already.
+func (g *guarded) report(e Exit) (first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reported {
+		return false
+	}
+	g.reported = true
+	g.ended <- e
+	return true
+}
+
+func (g *guarded) retire() {
+	g.mu.Lock()
+	_ = g.lifeline.Close()
+	g.mu.Unlock()
+	_, _ = g.guard.Wait()
+	_ = g.records.Close()
+}
+
+func (g *guarded) pid() int { return g.leader }
+
+func (g *guarded) wait() Exit { return <-g.ended }
+
+func (g *guarded) signal(sig os.Signal) error {
+	s, ok := sig.(syscall.Signal)
+	if !ok || s <= 0 || s > 64 {
+		return fmt.Errorf("signal child: %v is not a signal of this system", sig)
+	}
+	return g.wish(byte(s))
+}
+
+func (g *guarded) wish(b byte) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reported && b != sweepNow {
+		return os.ErrProcessDone
+	}
+	_, err := g.lifeline.Write([]byte{b})
+	return err
+}
+
+// sweep waits a little longer than the guard tries.
+func (g *guarded) sweep() {
+	_ = g.wish(sweepNow) // fails when the guard is gone: so is what it guarded
+	limit := time.NewTimer(sweepLimit + time.Second)
+	defer limit.Stop()
+	select {
+	case <-g.left:
+	case <-limit.C:
+	}
+}
