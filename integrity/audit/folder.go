@@ -1,0 +1,215 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// openPath opens the layout that the configured path asks for.
+func openPath(o origin) (sink, error) {
+	path := o.opts.Path
+	folder := path == "" || isFolder(path)
+	if path == "" {
+		path = o.opts.DefaultDir
+	}
+	if path == "" {
+		return nil, errors.New("open audit log: there is no folder for it: set audit.path")
+	}
+	dir := path
+	if !folder {
+		dir = filepath.Dir(path)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open audit log: make its folder: %w: set audit.path to a place that can be written", err)
+	}
+	path, err := canonical(path)
+	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
+	f := files{
+		origin: o, path: path, heads: newHeads(o.opts.StateDir, path),
+		maxSize: o.opts.MaxSize, retain: o.opts.Retain,
+	}
+	if f.maxSize == 0 {
+		f.maxSize = DefaultMaxSize
+	}
+	if f.retain == 0 {
+		f.retain = DefaultRetain
+	}
+	if err := f.heads.prepare(); err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
+	if folder {
+		return openFolder(f)
+	}
+	return openShared(f)
+}
+
+// files is what the layouts that leave files have in common.
+type files struct {
+	origin
+	path    string // canonical: the folder, or the shared file
+	heads   heads
+	maxSize int64
+	retain  time.Duration
+	saved   time.Time // when the head was recorded last
+}
+
+// saveHead records the head, at most once every headEvery unless it must be now. A head that cannot be recorded does
+// not stop the log, since what it protects is there.
+func (f *files) saveHead(instance, segment string, h head, must bool) {
+	now := f.now()
+	if !must && now.Sub(f.saved) < headEvery && !now.Before(f.saved) {
+		return
+	}
+	f.saved = now
+	if err := f.heads.save(instance, segment, h, now); err != nil {
+		f.onError(fmt.Errorf("record the head of audit log %s: %w", f.path, err))
+	}
+}
+
+// A folder is a sink of segments that belong to this process alone.
+type folder struct {
+	files
+	file   *os.File // the live segment, locked; nil before the first write
+	start  time.Time
+	offset int64 // of the end of the last whole line
+	dirty  bool  // something may stand behind offset
+	head   head
+	last   string // the segment before the live one
+	notes  []note // to be written first
+}
+
+func openFolder(f files) (*folder, error) {
+	// The segment comes with the first event, since a client may start a process and throw it away. That it can
+	// come has to be known now.
+	probe, err := os.CreateTemp(f.path, ".probe-*")
+	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w: make the folder writable or set audit.path", err)
+	}
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
+	d := &folder{files: f}
+	d.removeOld()
+	return d, nil
+}
+
+func (d *folder) name() string { return d.path }
+
+func (d *folder) begin(size int) (head, []note, error) {
+	if d.file != nil && d.offset > 0 {
+		d.examine()
+		if d.offset+int64(size) > d.maxSize {
+			d.finish()
+		}
+	}
+	if d.file == nil {
+		if err := d.create(); err != nil {
+			return head{}, nil, err
+		}
+	}
+	if d.dirty {
+		if err := d.file.Truncate(d.offset); err != nil {
+			return head{}, nil, fmt.Errorf("remove a torn line: %w", err)
+		}
+		d.dirty = false
+	}
+	if d.offset > 0 {
+		return d.head, d.notes, nil
+	}
+	return d.head, append([]note{opened(d.opts.Version, d.last)}, d.notes...), nil
+}
+
+// examine looks once in a while whether the live segment is still what was written. If another hand was at it, it is
+// left as it is, and the chain goes on in a new one that says so.
+func (d *folder) examine() {
+	if d.now().Sub(d.saved) < headEvery || d.dirty {
+		return
+	}
+	here, err := d.file.Stat()
+	if err != nil {
+		return // the write will tell
+	}
+	reason := ""
+	there, err := os.Lstat(d.file.Name())
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !os.SameFile(here, there):
+		reason = "segment_removed"
+	case here.Size() != d.offset:
+		reason = "segment_altered"
+	default:
+		return
+	}
+	d.notes = append(d.notes, note{kind: Anomaly, reason: reason, target: filepath.Base(d.file.Name())})
+	d.finish()
+}
+
+// finish ends the live segment.
+func (d *folder) finish() {
+	d.last = filepath.Base(d.file.Name())
+	d.saveHead(d.instance, d.file.Name(), d.head, true)
+	_ = d.file.Close() // nothing is buffered, and the lock goes with it
+	d.file, d.offset, d.dirty = nil, 0, false
+	d.removeOld()
+}
+
+// create makes the next segment. Its head is recorded before it holds anything, so that a chain without a recorded
+// head is not one of ours.
+func (d *folder) create() error {
+	start := d.now()
+	if !start.After(d.start) {
+		start = d.start.Add(1) // names sort as they were made, even if the clock does not
+	}
+	path := filepath.Join(d.path, segmentName(start, d.instance))
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's folder
+	if err != nil {
+		return err
+	}
+	if _, err := tryLock(file); err != nil {
+		return errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close(), os.Remove(path))
+	}
+	d.file, d.start, d.offset = file, start, 0
+	if d.head.seq == 0 {
+		d.saveHead(d.instance, path, d.head, true)
+	}
+	return nil
+}
+
+func (d *folder) write(lines []byte, h head) error {
+	if _, err := d.file.WriteAt(lines, d.offset); err != nil {
+		d.dirty = d.file.Truncate(d.offset) != nil
+		return err
+	}
+	first := d.head.seq == 0
+	d.offset += int64(len(lines))
+	d.head, d.notes = h, nil
+	d.saveHead(d.instance, d.file.Name(), h, first)
+	return nil
+}
+
+func (d *folder) end() {}
+
+func (d *folder) close() error {
+	if d.file == nil {
+		return nil
+	}
+	path := d.file.Name()
+	if d.offset == 0 { // nothing could ever be written to it
+		err := errors.Join(d.file.Close(), os.Remove(path))
+		if d.head.seq == 0 {
+			d.heads.forget(d.instance)
+		}
+		return err
+	}
+	d.saveHead(d.instance, path, d.head, true)
+	return d.file.Close()
+}

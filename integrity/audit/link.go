@@ -1,0 +1,110 @@
+package audit
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// LinkInfo is what is known of a link before its first message.
+type LinkInfo struct {
+	Server string // its name in the configuration
+	Client string // the principal
+}
+
+// A Link appends events to its log that share a server, a client and a session.
+type Link struct {
+	log     *Log
+	info    LinkInfo
+	session string
+	members []byte // guarded by log.mu: the shared members except era, ready to be copied
+	era     string // guarded by log.mu
+}
+
+// Link starts a link with a session id of its own. The log must outlive it.
+func (l *Log) Link(info LinkInfo) *Link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := &Link{log: l, info: info, session: string(l.clock.appendID(nil, l.clock.now()))}
+	k.members = k.appendMembers(nil, nil, nil)
+	return k
+}
+
+// Session returns the UUID that all events of the link carry.
+func (k *Link) Session() string { return k.session }
+
+// SetPeers makes known what the peers said of themselves: their clientInfo and serverInfo as raw JSON, either of which
+// may be empty, and the protocol era. Later events carry it.
+func (k *Link) SetPeers(clientInfo, serverInfo []byte, era string) {
+	members := k.appendMembers(nil, clientInfo, serverInfo)
+	k.log.mu.Lock()
+	defer k.log.mu.Unlock()
+	k.members, k.era = members, era
+}
+
+func (k *Link) appendMembers(b, clientInfo, serverInfo []byte) []byte {
+	b = appendMember(b, `,"server":`, k.info.Server, maxName)
+	b = appendMember(b, `,"client":`, k.info.Client, maxName)
+	b = appendInfo(b, `,"client_info":`, clientInfo)
+	b = appendInfo(b, `,"server_info":`, serverInfo)
+	return appendMember(b, `,"session":`, k.session, maxName)
+}
+
+// maxInfo is the longest clientInfo or serverInfo that every event of a link repeats, in bytes.
+const maxInfo = 512
+
+// appendInfo appends what a peer says of itself: as it is if it is small, else what identifies the peer, else as text.
+func appendInfo(b []byte, name string, raw []byte) []byte {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return b
+	}
+	b = append(b, name...)
+	if len(raw) <= maxInfo && raw[0] == '{' && isJSON(raw) {
+		return append(b, raw...)
+	}
+	short, err := identity(raw)
+	if err != nil {
+		return appendText(b, raw, maxInfo)
+	}
+	return append(b, short...)
+}
+
+// identity returns the name, title and version out of an object, and that it was cut.
+func identity(raw []byte) ([]byte, error) {
+	out := []byte(`{"cut":true`)
+	dec := jsontext.NewDecoder(bytes.NewReader(raw))
+	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {
+		return nil, errShape
+	}
+	for dec.PeekKind() == '"' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name := token.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		switch name {
+		case "name", "title", "version":
+			text, err := jsontext.AppendUnquote(nil, value)
+			if err != nil {
+				return nil, err
+			}
+			out = appendText(append(out, `,"`+name+`":`...), text, 128)
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF { //nolint:errorlint // jsontext documents io.EOF itself
+		return nil, errTrailing
+	}
+	return append(out, '}'), nil
+}
+
+// Append stages e. It never waits for the disk and is safe for concurrent use; e is recorded when Commit returns.
+func (k *Link) Append(e *Event) { k.log.stage(k, e) }

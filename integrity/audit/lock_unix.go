@@ -1,0 +1,33 @@
+//go:build !windows
+
+package audit
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lock waits for the lock on f. The system lets go of it when f is closed, or when the process dies.
+func lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
+
+// tryLock reports whether it got the lock on f.
+func tryLock(f *os.File) (bool, error) {
+	err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func unlock(f *os.File) error { return flock(f, unix.LOCK_UN) }
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how) //nolint:gosec // a descriptor fits an int
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	segmentExt = ".jsonl"
+	ackExt     = ".ack" // a forwarder's cursor, beside the segment
+	nameTime   = "20060102T150405.000000000Z"
+)
+
+// A segment is one file of a log.
+type segment struct {
+	path     string
+	instance string    // of the process, in a folder; else empty
+	start    time.Time // from its name; zero for the file that processes share
+}
+
+// segmentName names a new segment of a folder: TIME-PID-INSTANCE.jsonl. Names sort by time.
+func segmentName(t time.Time, instance string) string {
+	return t.UTC().Format(nameTime) + "-" + strconv.Itoa(os.Getpid()) + "-" + instance + segmentExt
+}
+
+// parseSegment reads a name that segmentName made.
+func parseSegment(path string) (segment, bool) {
+	base, ok := strings.CutSuffix(filepath.Base(path), segmentExt)
+	if !ok {
+		return segment{}, false
+	}
+	parts := strings.Split(base, "-")
+	if len(parts) != 3 || parts[2] == "" {
+		return segment{}, false
+	}
+	start, err := time.Parse(nameTime, parts[0])
+	if err != nil {
+		return segment{}, false
+	}
+	if _, err := strconv.ParseUint(parts[1], 10, 64); err != nil {
+		return segment{}, false
+	}
+	return segment{path: path, instance: parts[2], start: start}, true
+}
+
+// folderSegments returns the segments of a folder by name, which is by time.
+func folderSegments(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var segments []segment
+	for _, entry := range entries {
+		if s, ok := parseSegment(filepath.Join(dir, entry.Name())); ok {
+			segments = append(segments, s)
+		}
+	}
+	slices.SortStableFunc(segments, func(a, b segment) int { return a.start.Compare(b.start) })
+	return segments, nil
+}
+
+// rotatedName names what the shared file becomes when it is rotated: file.jsonl, file-TIME.jsonl.
+func rotatedName(path string, t time.Time) string {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-" + t.UTC().Format(nameTime) + ext
+}
+
+// sharedSegments returns the rotated files of a shared one by time, without the file itself.
+func sharedSegments(path string) ([]segment, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	ext := filepath.Ext(path)
+	prefix := strings.TrimSuffix(filepath.Base(path), ext) + "-"
+	var segments []segment
+	for _, entry := range entries {
+		stamp, ok := strings.CutPrefix(entry.Name(), prefix)
+		if stamp, ok = strings.CutSuffix(stamp, ext); !ok || entry.Name() == prefix+ext {
+			continue
+		}
+		start, err := time.Parse(nameTime, stamp)
+		if err != nil || entry.Name() != prefix+start.Format(nameTime)+ext {
+			continue
+		}
+		segments = append(segments, segment{path: filepath.Join(filepath.Dir(path), entry.Name()), start: start})
+	}
+	slices.SortStableFunc(segments, func(a, b segment) int { return a.start.Compare(b.start) })
+	return segments, nil
+}
+
+// isFolder reports whether path names a folder: it is one, or it ends in a separator.
+func isFolder(path string) bool {
+	if path != "" && os.IsPathSeparator(path[len(path)-1]) {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// canonical returns the one name of path by which its heads are found: absolute, and with the links in its folder
+// resolved.
+func canonical(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
+}

@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// removeOld removes the segments of a folder that are finished and old. Trouble stops nothing: it is told, and the
+// next process tries again.
+func (d *folder) removeOld() {
+	segments, err := folderSegments(d.path)
+	if err != nil {
+		d.onError(fmt.Errorf("look for old audit segments: %w", err))
+		return
+	}
+	chains := map[string][]segment{}
+	for _, s := range segments {
+		chains[s.instance] = append(chains[s.instance], s)
+	}
+	for instance, chain := range chains {
+		keep := segments[len(segments)-1].path
+		if instance == d.instance {
+			keep = chain[len(chain)-1].path // the next one will continue it
+		}
+		d.removeFrom(chain, instance, keep)
+	}
+}
+
+// removeOld removes the rotated files of a shared one that are old. The caller holds the lock.
+func (s *shared) removeOld() {
+	rotated, err := sharedSegments(s.path)
+	if err != nil {
+		s.onError(fmt.Errorf("look for old audit files: %w", err))
+		return
+	}
+	keep := s.path
+	if info, err := s.file.Stat(); len(rotated) > 0 && (err != nil || info.Size() == 0) {
+		keep = rotated[len(rotated)-1].path // the live file is going to continue it
+	}
+	s.removeFrom(append(rotated, segment{path: s.path}), "", keep)
+}
+
+// removeFrom removes the first segments of a chain, up to the first that is to be kept: because the caller says so, or
+// because it is young, in use, or waits for the hub. The state directory learns where the chain begins before
+// anything goes.
+func (f *files) removeFrom(chain []segment, instance, keep string) {
+	cutoff := f.now().Add(-f.retain)
+	n := 0
+	for n < len(chain) && chain[n].path != keep && f.removable(chain[n], cutoff) {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	if err := f.moveBase(chain[n:], instance); err != nil {
+		f.onError(fmt.Errorf("remove old audit segments: %w", err))
+		return
+	}
+	for _, s := range chain[:n] {
+		if err := os.Remove(s.path); err != nil && !os.IsNotExist(err) {
+			f.onError(fmt.Errorf("remove an old audit segment: %w", err))
+			return
+		}
+		_ = os.Remove(s.path + ackExt) // most have none
+	}
+	if n == len(chain) {
+		f.heads.forget(instance)
+	}
+}
+
+func (f *files) removable(s segment, cutoff time.Time) bool {
+	if s.start.IsZero() || s.start.After(cutoff) {
+		return false
+	}
+	info, err := os.Lstat(s.path)
+	if err != nil || !info.Mode().IsRegular() || info.ModTime().After(cutoff) {
+		return false
+	}
+	if f.opts.AckRequired != nil && f.opts.AckRequired(s.path) {
+		return false
+	}
+	return dead(s.path)
+}
+
+// dead reports whether no process writes the file.
+func dead(path string) bool {
+	file, err := os.Open(path) //nolint:gosec // a segment
+	if err != nil {
+		return false
+	}
+	free, err := tryLock(file)
+	_ = file.Close() // and the lock goes with it
+	return free && err == nil
+}
+
+// moveBase records that the chain begins with the first of what is left of it.
+func (f *files) moveBase(left []segment, instance string) error {
+	if len(left) == 0 {
+		return nil
+	}
+	first, err := firstRecord(left[0].path)
+	if err != nil {
+		return err
+	}
+	return f.heads.saveBase(instance, first.Seq, first.Prev)
+}
