@@ -1,0 +1,108 @@
+package integrity
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Walk judges the pages of one list in their order. It belongs to one goroutine; several walks of the same
+// server may go on at once.
+type Walk struct {
+	pins  *Pins
+	kind  Kind
+	whole bool // all pages so far were seen, from the first on
+	seen  sightings
+}
+
+// Walk begins with the first page of a list.
+func (p *Pins) Walk(kind Kind) *Walk {
+	return &Walk{pins: p, kind: kind, whole: true, seen: newSightings()}
+}
+
+// Resume begins with a page that is not the first one: what it holds is judged, but the list is never
+// taken for complete.
+func (p *Pins) Resume(kind Kind) *Walk {
+	return &Walk{pins: p, kind: kind, seen: newSightings()}
+}
+
+// Page judges one page: the raw definitions of its items, and whether no page follows. The findings begin
+// with one per item, in their order; those that follow have the Index -1 and are about what is no longer
+// listed, what earlier pages held, or names that other servers have pinned too. After an error nothing of the page may be
+// delivered under enforce: the lock file cannot be read, or what is seen first could not be pinned.
+func (w *Walk) Page(items [][]byte, last bool) ([]Finding, error) {
+	p := w.pins
+	if p.cfg.off() {
+		return unchecked(w.kind, len(items)), nil
+	}
+	if w.kind != Tools && w.kind != Prompts {
+		return nil, fmt.Errorf("walk list: %s are not listed", w.kind)
+	}
+	defs := make([]definition, len(items))
+	for i, raw := range items {
+		defs[i] = readDefinition(raw)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	j := judgement{Pins: p, kind: w.kind, defs: defs, earlier: w.seen, seen: w.seen.with(defs), exact: w.whole && last}
+	if err := p.change(j.run); err != nil {
+		w.whole = false
+		return nil, err
+	}
+	w.seen = j.seen
+	j.observe()
+	p.tabulate()
+	return append(j.found, p.firstShadows(j.found)...), nil
+}
+
+func unchecked(kind Kind, n int) []Finding {
+	found := make([]Finding, n)
+	for i := range found {
+		found[i] = Finding{Kind: kind, Index: i}
+	}
+	return found
+}
+
+// sightings are the names that a walk has met.
+type sightings struct {
+	count map[string]int      // how often, by name
+	alike map[string][]string // the different names of one skeleton
+}
+
+func newSightings() sightings {
+	return sightings{make(map[string]int), make(map[string][]string)}
+}
+
+// with returns the sightings after one more page.
+func (s sightings) with(defs []definition) sightings {
+	next := sightings{maps.Clone(s.count), maps.Clone(s.alike)}
+	for _, d := range defs {
+		if d.name == "" {
+			continue
+		}
+		next.count[d.name]++
+		if next.count[d.name] == 1 && d.skeleton != "" {
+			next.alike[d.skeleton] = append(slices.Clip(next.alike[d.skeleton]), d.name)
+		}
+	}
+	return next
+}
+
+// twin says what a name cannot be told from, "" if it can.
+func (s sightings) twin(name, skeleton string) string {
+	if s.count[name] > 1 {
+		return fmt.Sprintf("%s is listed %d times", Visible(name), s.count[name])
+	}
+	if names := s.alike[skeleton]; skeleton != "" && len(names) > 1 {
+		shown := make([]string, len(names))
+		for i, n := range names {
+			shown[i] = spelled(n)
+		}
+		return "names that look alike: " + strings.Join(shown, ", ")
+	}
+	return ""
+}
+
+// spelled shows a name so that look-alikes differ: letters that are not ASCII as escapes.
+func spelled(name string) string { return fmt.Sprintf("%+q", name) }
