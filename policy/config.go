@@ -1,0 +1,88 @@
+package policy
+
+// Config is the `policy:` section of a server entry. The zero Config allows everything.
+type Config struct {
+	AllowTools []string `yaml:"allow_tools"` // names or globs; empty: all
+	DenyTools  []string `yaml:"deny_tools"`  // wins over AllowTools
+	ReadOnly   bool     `yaml:"read_only"`   // lists work, tools/call is denied
+
+	// ToolRules constrain the arguments of the tools whose name matches the key, a name or a glob. Every rule
+	// that matches applies.
+	ToolRules map[string]ToolRule `yaml:"tool_rules"`
+
+	AllowResources []string `yaml:"allow_resources"` // URIs or globs; empty: all
+	DenyResources  []string `yaml:"deny_resources"`
+	AllowPrompts   []string `yaml:"allow_prompts"` // names or globs; empty: all
+	DenyPrompts    []string `yaml:"deny_prompts"`
+
+	ServerRequests ServerRequests `yaml:"server_requests"`
+
+	// AllowMethods opens methods that mcpx does not know. Without any rule in the entry they pass; with one
+	// they are denied unless a name or glob here matches.
+	AllowMethods []string `yaml:"allow_methods"`
+
+	OnDeny     string `yaml:"on_deny"`     // OnDenyError (default) or OnDenyToolError
+	HideDenied bool   `yaml:"hide_denied"` // answer for a denied target as if it did not exist
+}
+
+// Values of Config.OnDeny.
+const (
+	OnDenyError     = "error"      // a JSON-RPC error
+	OnDenyToolError = "tool_error" // a tool result with isError, which the model can read
+)
+
+// ServerRequests says which requests a server may make of its client: "allow" (default) or "deny" each.
+type ServerRequests struct {
+	Sampling    string `yaml:"sampling"`
+	Elicitation string `yaml:"elicitation"`
+	Roots       string `yaml:"roots"`
+}
+
+// Override is what a client's own section may say about a server. It can only restrict: its lists and rules
+// hold in addition to those of the server entry.
+type Override struct {
+	AllowTools     []string            `yaml:"allow_tools"`
+	DenyTools      []string            `yaml:"deny_tools"`
+	ReadOnly       bool                `yaml:"read_only"`
+	ToolRules      map[string]ToolRule `yaml:"tool_rules"`
+	AllowResources []string            `yaml:"allow_resources"`
+	DenyResources  []string            `yaml:"deny_resources"`
+	AllowPrompts   []string            `yaml:"allow_prompts"`
+	DenyPrompts    []string            `yaml:"deny_prompts"`
+	ServerRequests ServerRequests      `yaml:"server_requests"`
+}
+
+// Layer returns the override as a layer for [Compile].
+func (o Override) Layer(label string) Layer {
+	return Layer{Label: label, Config: Config{
+		AllowTools:     o.AllowTools,
+		DenyTools:      o.DenyTools,
+		ReadOnly:       o.ReadOnly,
+		ToolRules:      o.ToolRules,
+		AllowResources: o.AllowResources,
+		DenyResources:  o.DenyResources,
+		AllowPrompts:   o.AllowPrompts,
+		DenyPrompts:    o.DenyPrompts,
+		ServerRequests: o.ServerRequests,
+	}}
+}
+
+// Validate is [Config.Validate] for an override.
+func (o Override) Validate() error { return o.Layer("").Config.Validate() }
+
+// A Layer is one set of rules with the name it has in decisions: "client ci-bot" gives rules such as
+// `client ci-bot.deny_tools[0]`.
+type Layer struct {
+	Label  string
+	Config Config
+}
+
+// hasRules reports whether the configuration restricts anything. OnDeny and HideDenied only say how a denial
+// looks.
+func (c Config) hasRules() bool {
+	r := c.ServerRequests
+	return c.ReadOnly || len(c.ToolRules) > 0 ||
+		len(c.AllowTools)+len(c.DenyTools)+len(c.AllowResources)+len(c.DenyResources)+
+			len(c.AllowPrompts)+len(c.DenyPrompts)+len(c.AllowMethods) > 0 ||
+		r.Sampling == deny || r.Elicitation == deny || r.Roots == deny
+}

@@ -1,0 +1,50 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// A Decision is the answer of a rule. The zero Decision denies.
+type Decision struct {
+	Allow bool
+
+	// Rule is the path of the rule that decided: `policy.deny_tools[0]`, `client ci-bot.read_only`,
+	// `policy.tool_rules.query.args.sql.regex`; or [DefaultRule] where no rule had a say.
+	Rule string
+
+	// Reason is a sentence for people. It names target, argument and rule, never a value. Empty for an allow.
+	Reason string
+
+	// RetryAfter is when a rate limit would let the same message pass; zero for other decisions.
+	RetryAfter time.Duration
+}
+
+// Rules that no configuration spells.
+const (
+	DefaultRule   = "default"   // nothing restricts the target
+	NameRule      = "name"      // the name itself is refused
+	ArgumentsRule = "arguments" // the arguments are no object
+	MethodRule    = "methods"   // an unknown method
+)
+
+func allowed(rule string) Decision { return Decision{Allow: true, Rule: rule} }
+
+func denied(rule, format string, args ...any) Decision {
+	return Decision{Rule: rule, Reason: fmt.Sprintf(format, args...)}
+}
+
+// show returns a name from outside in a form that is safe in a sentence.
+func show(name []byte) string {
+	const limit = 200
+	if len(name) <= limit {
+		return strconv.QuoteToASCII(string(name))
+	}
+	cut := limit
+	for cut > 0 && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return strconv.QuoteToASCII(string(name[:cut])) + "…"
+}

@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An Engine decides by the rules of one server for one client. It is safe for concurrent use.
+type Engine struct {
+	layers     []*layer // the server's own first
+	rules      bool     // some layer restricts something
+	resources  bool     // some layer has a rule about resources
+	onDeny     string
+	hideDenied bool
+	files      pathFS
+}
+
+// A layer is one compiled [Config].
+type layer struct {
+	label     string
+	rules     bool
+	tools     targets
+	prompts   targets
+	resources targets
+	readOnly  bool
+	readRule  string
+	toolRules toolRules
+	methods   patterns
+	requests  ServerRequests
+}
+
+// serverLabel is the label of the server's own layer.
+const serverLabel = "policy"
+
+// Compile builds the engine for a server's rules and the layers that restrict them further. All must allow, so a
+// layer never opens what another one closes. It fails on what [Config.Validate] refuses.
+func Compile(server Config, overrides ...Layer) (*Engine, error) {
+	return compile(osPaths{}, server, overrides)
+}
+
+func compile(files pathFS, server Config, overrides []Layer) (*Engine, error) {
+	e := &Engine{files: files, onDeny: server.OnDeny}
+	if e.onDeny == "" {
+		e.onDeny = OnDenyError
+	}
+	for _, l := range append([]Layer{{serverLabel, server}}, overrides...) {
+		compiled, err := compileLayer(l)
+		if err != nil {
+			return nil, err
+		}
+		e.layers = append(e.layers, compiled)
+		e.rules = e.rules || compiled.rules
+		e.resources = e.resources || !compiled.resources.empty()
+		e.hideDenied = e.hideDenied || l.Config.HideDenied
+	}
+	return e, nil
+}
+
+func compileLayer(l Layer) (*layer, error) {
+	c := l.Config
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("compile %s: %w", l.Label, err)
+	}
+	at := l.Label + "."
+	out := &layer{label: l.Label, rules: c.hasRules(), readOnly: c.ReadOnly, readRule: at + "read_only", requests: c.ServerRequests}
+	var err error
+	if out.tools, err = compileTargets(at+"allow_tools", at+"deny_tools", c.AllowTools, c.DenyTools, nameGlob); err != nil {
+		return nil, err
+	}
+	if out.prompts, err = compileTargets(at+"allow_prompts", at+"deny_prompts", c.AllowPrompts, c.DenyPrompts, nameGlob); err != nil {
+		return nil, err
+	}
+	if out.resources, err = compileTargets(at+"allow_resources", at+"deny_resources", c.AllowResources, c.DenyResources, compileURIGlob); err != nil {
+		return nil, err
+	}
+	if out.methods, err = compilePatterns(at+"allow_methods", c.AllowMethods, nameGlob); err != nil {
+		return nil, err
+	}
+	if out.toolRules, err = compileToolRules(at+"tool_rules", c.ToolRules); err != nil {
+		return nil, err
+	}
+	out.tools.twins, out.prompts.twins = newTwins(), newTwins()
+	out.prompts.addTwins(c.AllowPrompts, c.DenyPrompts)
+	out.tools.addTwins(c.AllowTools, c.DenyTools)
+	for _, r := range out.toolRules {
+		out.tools.twins.add(r.glob, strings.TrimPrefix(r.path, at+"tool_rules."), r.path, true)
+	}
+	return out, nil
+}
+
+// addTwins makes the names of both lists known to the twins, those of the deny list first.
+func (t *targets) addTwins(allowed, denied []string) {
+	for i, pattern := range denied {
+		if g, err := nameGlob(pattern); err == nil {
+			t.twins.add(g, pattern, t.deny.rules[i], true)
+		}
+	}
+	for i, pattern := range allowed {
+		if g, err := nameGlob(pattern); err == nil {
+			t.twins.add(g, pattern, t.allow.rules[i], false)
+		}
+	}
+}
+
+// HasRules reports whether anything is restricted. Without rules every well-formed message passes.
+func (e *Engine) HasRules() bool { return e.rules }
+
+// OnDeny returns how a denied tool call is answered: [OnDenyError] or [OnDenyToolError].
+func (e *Engine) OnDeny() string { return e.onDeny }
+
+// HideDenied reports whether a denied target is to be answered for as if it did not exist.
+func (e *Engine) HideDenied() bool { return e.hideDenied }
+
+// Tool decides whether a tool may be listed. It is also the first step of [Engine.Call].
+func (e *Engine) Tool(name []byte) Decision { return e.tool(name, nil) }
+
+func (e *Engine) tool(name []byte, tr *Trace) Decision {
+	return e.name("tool", name, func(l *layer) *targets { return &l.tools }, tr)
+}
+
+// Prompt decides whether a prompt may be listed, fetched or completed.
+func (e *Engine) Prompt(name []byte) Decision {
+	return e.name("prompt", name, func(l *layer) *targets { return &l.prompts }, nil)
+}
+
+func (e *Engine) name(kind string, name []byte, of func(*layer) *targets, tr *Trace) Decision {
+	if len(name) == 0 || !clean(name) {
+		return tr.note(denied(NameRule,
+			"%s %s is denied: its name is empty or holds control, bidi or zero-width characters", kind, show(name)))
+	}
+	decision := allowed(DefaultRule)
+	if !e.rules {
+		return decision
+	}
+	var buf [128]byte
+	key := fold(buf[:0], name)
+	for _, l := range e.layers {
+		d := of(l).judge(kind, name, key, tr)
+		if !d.Allow {
+			return d
+		}
+		if d.Rule != DefaultRule {
+			decision = d // the last layer is the narrowest
+		}
+	}
+	return decision
+}
+
+// Call decides about a tools/call. The arguments are the raw value of params.arguments from a scanned message,
+// nil where there is none.
+func (e *Engine) Call(name, arguments []byte) Decision { return e.call(name, arguments, nil) }
+
+func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
+	decision := e.tool(name, tr)
+	if !decision.Allow {
+		return decision
+	}
+	for _, l := range e.layers {
+		if l.readOnly {
+			return tr.note(denied(l.readRule, "tool %s: calls are denied by %s", show(name), l.readRule))
+		}
+	}
+	if arguments != nil && !isObject(arguments) {
+		return tr.note(denied(ArgumentsRule, "tool %s: the arguments are no object", show(name)))
+	}
+	for _, l := range e.layers {
+		if d := l.toolRules.judge(name, arguments, e.files, tr); !d.Allow {
+			return d
+		}
+	}
+	return decision
+}
+
+// Resource decides whether a resource may be listed, read, subscribed to or completed. Once a rule about resources exists, a
+// URI must be in its normal form.
+func (e *Engine) Resource(uri []byte) Decision {
+	if !e.resources {
+		return allowed(DefaultRule)
+	}
+	judged, problem := judgedURI(uri)
+	if problem != "" {
+		return denied(NameRule, "resource %s is denied: its URI %s", show(uri), problem)
+	}
+	return e.resource("resource", judged)
+}
+
+// Template decides whether a resource template may be listed or completed. Its text is matched as it stands,
+// braces included, so an allow list must match what comes before the first variable and all behind it. What the
+// template expands to is judged when it is read.
+func (e *Engine) Template(uriTemplate []byte) Decision {
+	if !e.resources {
+		return allowed(DefaultRule)
+	}
+	if !clean(uriTemplate) || len(uriTemplate) == 0 || strings.Contains(string(uriTemplate), `\`) ||
+		strings.Contains(string(uriTemplate), "/../") {
+		return denied(NameRule, "resource template %s is denied: its URI is not in normal form", show(uriTemplate))
+	}
+	return e.resource("resource template", uriTemplate)
+}
+
+func (e *Engine) resource(kind string, judged []byte) Decision {
+	decision := allowed(DefaultRule)
+	for _, l := range e.layers {
+		d := l.resources.judge(kind, judged, nil, nil)
+		if !d.Allow {
+			return d
+		}
+		if d.Rule != DefaultRule {
+			decision = d
+		}
+	}
+	return decision
+}

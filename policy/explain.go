@@ -1,0 +1,40 @@
+package policy
+
+// A Trace is what an explained decision looked at, in order.
+type Trace []Step
+
+// A Step is one rule with what it said.
+type Step struct {
+	Rule    string
+	Verdict string // "allow", "deny", or "pass": the rule has no objection
+	Reason  string // for a denial
+}
+
+// Explain decides like [Engine.Call] and tells each rule that had a say. The last step is the one that decided.
+func (e *Engine) Explain(name, arguments []byte) (Decision, Trace) {
+	var tr Trace
+	d := e.call(name, arguments, &tr)
+	if len(tr) == 0 || d.Allow {
+		tr = append(tr, Step{Rule: d.Rule, Verdict: allow})
+	}
+	return d, tr
+}
+
+// note adds a decision. A nil trace, the usual case, records nothing.
+func (t *Trace) note(d Decision) Decision {
+	if t == nil {
+		return d
+	}
+	step := Step{Rule: d.Rule, Verdict: deny, Reason: d.Reason}
+	if d.Allow {
+		step.Verdict = "pass"
+	}
+	*t = append(*t, step)
+	return d
+}
+
+func (t *Trace) pass(rule string) {
+	if t != nil {
+		*t = append(*t, Step{Rule: rule, Verdict: "pass"})
+	}
+}

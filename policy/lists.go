@@ -1,0 +1,142 @@
+package policy
+
+import "fmt"
+
+// patterns is one compiled list of the configuration.
+type patterns struct {
+	exact map[string]int // text → index
+	globs []indexedGlob
+	rules []string // index → path of the entry
+}
+
+type indexedGlob struct {
+	*glob
+	index int
+}
+
+func compilePatterns(path string, list []string, compile func(string) (*glob, error)) (patterns, error) {
+	p := patterns{exact: map[string]int{}}
+	for i, text := range list {
+		g, err := compile(text)
+		if err != nil {
+			return patterns{}, fmt.Errorf("%s[%d]: %q %w", path, i, text, err)
+		}
+		p.rules = append(p.rules, fmt.Sprintf("%s[%d]", path, i))
+		if !g.exact() {
+			p.globs = append(p.globs, indexedGlob{g, i})
+		} else if _, ok := p.exact[g.literal]; !ok {
+			p.exact[g.literal] = i
+		}
+	}
+	return p, nil
+}
+
+func (p *patterns) empty() bool { return len(p.rules) == 0 }
+
+// match returns the rule of the first entry that matches, "" if none does.
+func (p *patterns) match(name []byte) string {
+	first, found := p.exact[string(name)]
+	for _, g := range p.globs {
+		if found && g.index > first {
+			break
+		}
+		if g.match(name) {
+			return p.rules[g.index]
+		}
+	}
+	if !found {
+		return ""
+	}
+	return p.rules[first]
+}
+
+func nameGlob(pattern string) (*glob, error) { return compileGlob(pattern, nameSyntax) }
+
+// targets is an allow list and a deny list for one kind of target.
+type targets struct {
+	path        string // "policy.allow_tools", for names that no entry allows
+	allow, deny patterns
+	twins       *twins // nil for URIs, which have one spelling
+}
+
+func compileTargets(allowPath, denyPath string, allowed, denied []string, compile func(string) (*glob, error)) (targets, error) {
+	allow, err := compilePatterns(allowPath, allowed, compile)
+	if err != nil {
+		return targets{}, err
+	}
+	deny, err := compilePatterns(denyPath, denied, compile)
+	return targets{path: allowPath, allow: allow, deny: deny}, err
+}
+
+func (t *targets) empty() bool { return t.allow.empty() && t.deny.empty() }
+
+// judge decides about one name. The kind ("tool") is for the reason. key is the fold of the name.
+func (t *targets) judge(kind string, name, key []byte, tr *Trace) Decision {
+	if rule := t.deny.match(name); rule != "" {
+		return tr.note(denied(rule, "%s %s is denied by %s", kind, show(name), rule))
+	}
+	if rule := t.twins.of(name, key); rule != "" {
+		return tr.note(denied(rule, "%s %s is denied: only case or look-alike characters tell it from a name in %s",
+			kind, show(name), rule))
+	}
+	if t.allow.empty() {
+		return allowed(DefaultRule)
+	}
+	rule := t.allow.match(name)
+	if rule == "" {
+		return tr.note(denied(t.path, "%s %s is not in %s", kind, show(name), t.path))
+	}
+	return tr.note(allowed(rule))
+}
+
+// twins finds names that fold to a ruled one without being it. A server that compares names loosely would take
+// them for the ruled name.
+type twins struct {
+	named map[string]struct{} // names that the layer spells out; each is judged as itself
+	keys  map[string]string   // fold of a name → rule
+	globs []foldedGlob        // of deny lists and tool rules
+}
+
+type foldedGlob struct {
+	spelled, folded *glob
+	rule            string
+}
+
+func newTwins() *twins { return &twins{named: map[string]struct{}{}, keys: map[string]string{}} }
+
+// add makes the twins of a pattern known. Globs of allow lists have none: what they do not match is denied
+// anyway, and what another entry matches is meant. A glob with a set such as [A-Z] is about case; it has none.
+func (t *twins) add(g *glob, pattern, rule string, globs bool) {
+	if g.exact() {
+		t.named[g.literal] = struct{}{}
+		if key := foldString(g.literal); t.keys[key] == "" {
+			t.keys[key] = rule
+		}
+		return
+	}
+	if !globs || g.classes {
+		return
+	}
+	folded, err := compileGlob(foldString(pattern), nameSyntax)
+	if err == nil {
+		t.globs = append(t.globs, foldedGlob{g, folded, rule})
+	}
+}
+
+func (t *twins) of(name, key []byte) string {
+	if t == nil || len(t.keys)+len(t.globs) == 0 {
+		return ""
+	}
+	if _, ok := t.named[string(name)]; ok {
+		return ""
+	}
+	if rule := t.keys[string(key)]; rule != "" {
+		return rule
+	}
+	for _, g := range t.globs {
+		if g.folded.match(key) && !g.spelled.match(name) {
+			return g.rule
+		}
+	}
+	return ""
+}
