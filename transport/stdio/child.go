@@ -145,7 +145,7 @@ func (c *Child) watch(ends *ends) {
 	close(c.gone)
 	ends.leaderGone()
 	deadline := time.Now().Add(holdTime)
-	awaitHangup(c.stdout, deadline)
+	awaitHangup(c, deadline)
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {

@@ -77,14 +77,14 @@ func (e *ends) close() {
 	}
 }
 
-// awaitHangup waits until nobody can write to the pipe that f reads from, or until the deadline.
-// Bytes may still be in it. It takes nothing from the reader of f.
-func awaitHangup(f *os.File, deadline time.Time) {
-	raw, err := f.SyscallConn()
+// awaitHangup waits until nobody can write to the child's stdout, or until the deadline. Bytes may
+// still be in it. It takes nothing from the reader.
+func awaitHangup(c *Child, deadline time.Time) {
+	raw, err := c.stdout.SyscallConn()
 	if err != nil {
 		return
 	}
-	// Control keeps the descriptor ours when f is closed meanwhile.
+	// Control keeps the descriptor ours when the file is closed meanwhile.
 	_ = raw.Control(func(fd uintptr) {
 		for {
 			left := time.Until(deadline)
