@@ -1,0 +1,86 @@
+package audit
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// benchEvents are the two events of a call, of the usual length.
+func benchEvents() (decision, outcome *Event) {
+	decision = &Event{
+		Kind: Decision, RequestID: []byte("12345"), Method: "tools/call", Target: []byte("read_text_file"),
+		Decision: "allow", Rule: "allow_tools", BytesIn: 180, Args: []byte(`{"path":"/data/some/folder/file.txt"}`),
+	}
+	outcome = &Event{
+		Kind: Outcome, RequestID: []byte("12345"), Method: "tools/call", Target: []byte("read_text_file"),
+		Outcome: "ok", Latency: 1534 * time.Microsecond, BytesOut: 4096,
+	}
+	return decision, outcome
+}
+
+func benchLink(l *Log) *Link {
+	k := l.Link(LinkInfo{Server: "filesystem", Client: "anonymous"})
+	k.SetPeers([]byte(`{"name":"claude-desktop","version":"1.2.3"}`), []byte(`{"name":"secure-filesystem-server","version":"0.2.0"}`), "legacy")
+	return k
+}
+
+// BenchmarkAppend is what an event costs before it is written.
+func BenchmarkAppend(b *testing.B) {
+	opts := testOptions(b)
+	l := openLog(b, opts)
+	k := benchLink(l)
+	event, _ := benchEvents()
+	b.ReportAllocs()
+	for b.Loop() {
+		k.Append(event)
+		l.staged.buf = l.staged.buf[:0]
+	}
+}
+
+// BenchmarkChain is what an event costs when it is written, without the write.
+func BenchmarkChain(b *testing.B) {
+	l := openLog(b, testOptions(b))
+	k := benchLink(l)
+	event, _ := benchEvents()
+	k.Append(event)
+	body, _ := nextStaged(l.staged.buf)
+	var h head
+	out := make([]byte, 0, 4096)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		out = h.link(out[:0], body)
+	}
+}
+
+// BenchmarkCommit is what a commit of so many events costs, with their Append and the write to a real file.
+func BenchmarkCommit(b *testing.B) {
+	for _, layout := range []string{"folder", "shared"} {
+		for _, n := range []int{1, 32} {
+			b.Run(fmt.Sprintf("%s/%d", layout, n), func(b *testing.B) {
+				opts := testOptions(b)
+				if layout == "shared" {
+					opts.Path = filepath.Join(b.TempDir(), "log.jsonl")
+				}
+				l := openLog(b, opts)
+				k := benchLink(l)
+				decision, outcome := benchEvents()
+				b.ReportAllocs()
+				for b.Loop() {
+					for i := range n {
+						if i%2 == 0 {
+							k.Append(decision)
+						} else {
+							k.Append(outcome)
+						}
+					}
+					if err := l.Commit(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
