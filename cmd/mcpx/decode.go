@@ -49,6 +49,9 @@ func (d *document) value(node *yaml.Node, path string, target reflect.Value, opt
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
+	if _, skip := target.Addr().Interface().(*ignored); skip {
+		return
+	}
 	if tag := node.ShortTag(); !strings.HasPrefix(tag, "!!") || tag == "!!binary" {
 		d.problem(path, fmt.Errorf("has the tag %q: remove it", tag))
 		return
@@ -126,8 +129,12 @@ func (d *document) merge(node *yaml.Node, path string, depth int) []pair {
 				all = append(all, pair{node.Content[i], node.Content[i+1]})
 			}
 		}
-	case node.Kind == yaml.SequenceNode && depth == 0:
+	case node.Kind == yaml.SequenceNode && depth < maxNesting:
+		d.visits += len(node.Content)
 		for _, part := range node.Content {
+			if d.visits > maxNodes {
+				break
+			}
 			all = append(all, d.merge(part, path, depth+1)...)
 		}
 	default:
@@ -410,8 +417,10 @@ func kindOf(node *yaml.Node) string {
 	default:
 	}
 	switch node.ShortTag() {
-	case "!!int", "!!float":
+	case "!!int":
 		return "a number"
+	case "!!float":
+		return "a decimal number"
 	case "!!bool":
 		return "a boolean"
 	default:

@@ -117,11 +117,12 @@ func (d *document) given(path string) bool {
 }
 
 // invalid notes the errors of a Validate, each of which may start with a path relative to base:
-// `tool_rules.query.args.sql.regex: …`. A path that has a problem already gets no second one.
+// `tool_rules.query.args.sql.regex: …`. Where a problem is known already, or one of the secret's
+// file, the error is most likely its consequence and is left out.
 func (d *document) invalid(base string, err error) {
 	for _, leaf := range leaves(err) {
 		path, message := d.splitPath(base, leaf.Error())
-		if !d.hasProblem(path) {
+		if !d.hasProblem(path) && !d.hasProblem(path+"_file") {
 			d.problem(path, errors.New(message))
 		}
 	}
@@ -147,13 +148,19 @@ func (d *document) splitPath(base, text string) (path, message string) {
 
 var pathLike = regexp.MustCompile(`^[A-Za-z_*][^\s:]*$`)
 
+// hasProblem reports whether a problem was found at path, above or below it.
 func (d *document) hasProblem(path string) bool {
 	for _, p := range d.problems {
-		if p.Path == path || p.Path != "" && strings.HasPrefix(path, p.Path) && strings.ContainsAny(path[len(p.Path):len(p.Path)+1], ".[") {
+		if p.Path == path || below(p.Path, path) || below(path, p.Path) {
 			return true
 		}
 	}
 	return false
+}
+
+// below reports whether path lies under base, which is not the top of the file.
+func below(path, base string) bool {
+	return base != "" && len(path) > len(base) && path[:len(base)] == base && strings.IndexByte(".[", path[len(base)]) >= 0
 }
 
 func join(base, key string) string {

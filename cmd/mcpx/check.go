@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say whether a configuration file is sound, and name everything that is not",
+		Long: `Check reads FILE, or the configuration in use, as wrap and hub would, and names every problem in it
+with its line and path. Variables must be set and secret files readable, as they must be at start.
+
+Exit codes: 0 sound, 1 not sound or not readable.`,
+		Example:           "  mcpx check\n  mcpx check --json examples/mcpx.yaml",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.configPath = args[0]
+			}
+			return a.check()
+		},
+	}
+}
+
+// A checkReport is what `mcpx check --json` prints.
+type checkReport struct {
+	OK       bool      `json:"ok"`
+	File     string    `json:"file,omitempty"` // absent: there is none, the defaults hold
+	Servers  int       `json:"servers"`
+	Rules    int       `json:"rules"`
+	Problems []problem `json:"problems,omitempty"`
+}
+
+func (a *app) check() error {
+	c, err := a.loadConfig()
+	if a.json {
+		return a.checkJSON(c, err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Path == "" {
+		fmt.Fprintln(a.out, "ok: no configuration file, the defaults hold")
+		return nil
+	}
+	fmt.Fprintf(a.out, "ok: %s, %s (%s)\n", count(len(c.Servers), "server"), count(c.rules(), "rule"), printable(c.Path))
+	return nil
+}
+
+func (a *app) checkJSON(c *config, err error) error {
+	var report checkReport
+	bad, isProblems := errors.AsType[*configError](err)
+	switch {
+	case isProblems:
+		report = checkReport{File: bad.File, Problems: bad.Problems}
+	case err != nil:
+		report = checkReport{File: a.configPath, Problems: []problem{{Message: err.Error()}}}
+	default:
+		report = checkReport{OK: true, File: c.Path, Servers: len(c.Servers), Rules: c.rules()}
+	}
+	if err := a.printJSON(report); err != nil {
+		return err
+	}
+	if !report.OK {
+		return &exitError{code: exitFailure}
+	}
+	return nil
+}
+
+// printJSON writes a value to stdout, indented, as one document.
+func (a *app) printJSON(value any) error {
+	encoder := json.NewEncoder(a.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+const (
+	configName = "mcpx.yaml"
+	lockName   = "mcpx.lock"
+
+	configVariable = "MCPX_CONFIG"
+	stateVariable  = "MCPX_STATE_DIR"
+)
+
+// findConfig gives the path of the configuration file in use: --config, $MCPX_CONFIG, ./mcpx.yaml,
+// then the user's own. A file that is named must exist; "" means that there is none.
+func (a *app) findConfig() (string, error) {
+	for _, named := range []struct{ path, by string }{
+		{a.configPath, "--config"},
+		{os.Getenv(configVariable), "$" + configVariable},
+	} {
+		if named.path == "" {
+			continue
+		}
+		if _, err := os.Stat(named.path); err != nil {
+			return "", fmt.Errorf("read the configuration that %s names: %w", named.by, err)
+		}
+		return named.path, nil
+	}
+	for _, path := range configPlaces() {
+		switch _, err := os.Stat(path); {
+		case err == nil:
+			return path, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("read the configuration: %w", err)
+		}
+	}
+	return "", nil
+}
+
+// configPlaces lists where a configuration is looked for when nobody names one.
+func configPlaces() []string {
+	places := []string{configName}
+	if folder := os.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(folder) {
+		places = append(places, filepath.Join(folder, "mcpx", configName))
+	}
+	home, err := os.UserHomeDir()
+	if err == nil && runtime.GOOS != "windows" && len(places) == 1 {
+		places = append(places, filepath.Join(home, ".config", "mcpx", configName))
+	}
+	// ~/Library/Application Support on macOS, %AppData% on Windows.
+	if folder, err := os.UserConfigDir(); err == nil && runtime.GOOS != "linux" {
+		places = append(places, filepath.Join(folder, "mcpx", configName))
+	}
+	return places
+}
+
+// stateDir gives the folder for what mcpx remembers: $MCPX_STATE_DIR, else the platform's usual place.
+func stateDir() (string, error) {
+	if folder := os.Getenv(stateVariable); folder != "" {
+		return filepath.Abs(folder)
+	}
+	if folder := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(folder) {
+		return filepath.Join(folder, "mcpx"), nil
+	}
+	if runtime.GOOS == "windows" {
+		if folder := os.Getenv("LocalAppData"); folder != "" {
+			return filepath.Join(folder, "mcpx"), nil
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find a folder for mcpx's state: %w: set $%s", err, stateVariable)
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "mcpx"), nil
+	}
+	return filepath.Join(home, ".local", "state", "mcpx"), nil
+}
+
+// lockPath gives the file that holds the pins: beside the configuration in use, else in the state folder.
+func (a *app) lockPath() (string, error) {
+	path, err := a.findConfig()
+	if err != nil {
+		return "", err
+	}
+	if path != "" {
+		return filepath.Abs(filepath.Join(filepath.Dir(path), lockName))
+	}
+	folder, err := stateDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, lockName), nil
+}
+
+// auditPath gives the audit log's file or folder: the configuration's, else the one in the state folder.
+func (a *app) auditPath() (string, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return "", err
+	}
+	if c.Audit.Path != "" {
+		return c.Audit.Path, nil
+	}
+	folder, err := stateDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, "audit"), nil
+}
