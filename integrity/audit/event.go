@@ -34,6 +34,7 @@ type Event struct {
 	BytesOut  int // to the client
 	TraceID   []byte
 	Args      []byte // the raw arguments; the log records of them what Config.Args says
+	Detail    []byte // JSON of our own that is recorded as args, whatever Config.Args says; no arguments then
 }
 
 // Limits of what comes from outside, in bytes before escaping.

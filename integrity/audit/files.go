@@ -14,6 +14,7 @@ import (
 type chainFiles struct {
 	instance string // of the process, in a folder; else empty
 	segments []segment
+	live     *os.File // the last segment if it is open already, else nil
 }
 
 // name is what people know the chain by.

@@ -170,8 +170,11 @@ func (l *Log) lossOf(upto uint64) error {
 	return fmt.Errorf("audit log %s has a gap: events were lost while it could not be written", l.sink.name())
 }
 
-// chunk is about how much one write writes.
-const chunk = 256 << 10
+// chunk is about how much one write writes, and probe how much while it is not known whether it can succeed.
+const (
+	chunk = 256 << 10
+	probe = 16 << 10
+)
 
 // flush writes all that is staged. The caller holds l.write.
 func (l *Log) flush() error {
@@ -219,7 +222,11 @@ func (l *Log) take() (upto, lost uint64) {
 // followed by the confession of an outage.
 func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	pending := l.taken[l.done:]
-	h, notes, err := l.sink.begin(min(len(pending), chunk))
+	limit := chunk
+	if !l.outage.since.IsZero() {
+		limit = probe
+	}
+	h, notes, err := l.sink.begin(min(len(pending), limit))
 	if err != nil {
 		return false, err
 	}
@@ -228,7 +235,7 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	for _, n := range notes {
 		out = h.link(out, l.ownEvent(n))
 	}
-	for len(pending) > 0 && len(out) < chunk {
+	for len(pending) > 0 && len(out) < limit {
 		var event []byte
 		event, pending = nextStaged(pending)
 		out = h.link(out, event)

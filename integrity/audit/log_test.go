@@ -161,24 +161,3 @@ func TestDisabledLogTakesEverything(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestFilesAreForTheOwnerOnly(t *testing.T) {
-	for _, name := range []string{"folder/", "log.jsonl"} {
-		t.Run(name, func(t *testing.T) {
-			opts := testOptions(t)
-			opts.Path = t.TempDir() + "/new/" + name
-			l := openLog(t, opts)
-			l.Link(LinkInfo{}).Append(&Event{Kind: Decision})
-			commit(t, l)
-			err := filepath.Walk(filepath.Dir(opts.Path), func(path string, info os.FileInfo, err error) error {
-				if err == nil && info.Mode().Perm()&0o077 != 0 {
-					t.Errorf("%s has mode %v", path, info.Mode())
-				}
-				return err
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}

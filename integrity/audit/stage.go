@@ -38,7 +38,11 @@ func (l *Log) stage(k *Link, e *Event) {
 	}
 	// Hashing a large argument takes its time: not under the lock.
 	args := argsPool.Get().(*[]byte)
-	*args = l.args.append((*args)[:0], e.Args)
+	if e.Detail != nil {
+		*args = append((*args)[:0], e.Detail...)
+	} else {
+		*args = l.args.append((*args)[:0], e.Args)
+	}
 
 	l.mu.Lock()
 	l.staged.events++

@@ -167,36 +167,52 @@ func knownHeads(hs heads, only string) (map[string]*headFile, error) {
 	return known, nil
 }
 
-// verifyShared takes the file's lock for as long as it looks at what there is, so that no rotation comes between.
+// verifyShared takes the file's lock for as long as it looks at what there is, and reads the file that it found then,
+// so that no rotation comes between.
 func verifyShared(res *Result, y layout, hs heads) error {
-	unlock, err := holdShared(y.log)
+	live, err := holdShared(y.log)
 	if err != nil {
 		return err
+	}
+	if live != nil {
+		defer live.Close() //nolint:errcheck // only read
 	}
 	record, err := hs.load("")
 	if err != nil {
-		unlock()
 		return err
 	}
 	chains, err := y.chains()
-	unlock()
 	if err != nil {
 		return err
 	}
-	return verifyChain(res, y, hs, chains[0], record)
+	if live != nil {
+		if err := unlock(live); err != nil {
+			return err
+		}
+	}
+	c := chains[0]
+	c.live = live
+	if n := len(c.segments); live == nil && n > 0 && c.segments[n-1].path == y.log {
+		c.segments = c.segments[:n-1] // made after the look at it
+	}
+	return verifyChain(res, y, hs, c, record)
 }
 
-// holdShared locks the file at path, if there is one.
-func holdShared(path string) (release func(), err error) {
-	for {
+// holdShared opens and locks the file at path. It returns nil if there is none, not even after the moment that a
+// rotation takes to make a new one.
+func holdShared(path string) (*os.File, error) {
+	for patience := 20; ; {
 		f, err := os.Open(path) //nolint:gosec // the caller's log
 		if errors.Is(err, fs.ErrNotExist) {
-			return func() {}, nil
+			if patience--; patience == 0 {
+				return nil, nil
+			}
+			<-time.After(time.Millisecond)
+			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		release := func() { _ = f.Close() } // and the lock goes with it
 		here, err := f.Stat()
 		if err == nil && !here.Mode().IsRegular() {
 			err = &ForeignError{Path: path, Why: "not a regular file"}
@@ -205,13 +221,12 @@ func holdShared(path string) (release func(), err error) {
 			err = lock(f)
 		}
 		if err != nil {
-			release()
-			return nil, err
+			return nil, errors.Join(err, f.Close())
 		}
 		if there, err := os.Stat(path); err == nil && os.SameFile(here, there) {
-			return release, nil
+			return f, nil
 		}
-		release()
+		_ = f.Close() // it was rotated away, and the lock goes with it
 	}
 }
 
@@ -238,7 +253,14 @@ func verifyChain(res *Result, y layout, hs heads, c chainFiles, record *headFile
 	v := &verifier{chain: Chain{Name: c.name(y.log), Files: []string{}}, instance: c.instance, base: base, record: record}
 	for i, s := range c.segments {
 		v.chain.Files = append(v.chain.Files, s.path)
-		if err := v.segment(s.path, i == len(c.segments)-1); err != nil {
+		last := i == len(c.segments)-1
+		var err error
+		if last && c.live != nil {
+			err = v.read(c.live, s.path, last)
+		} else {
+			err = v.segment(s.path, last)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -265,6 +287,10 @@ func (v *verifier) segment(path string, last bool) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
+	return v.read(f, path, last)
+}
+
+func (v *verifier) read(f io.Reader, path string, last bool) error {
 	for r := newLineReader(f); ; {
 		line, err := r.next()
 		var long *longLineError

@@ -18,13 +18,16 @@ func write(t testing.TB, path string, lines []string) {
 	}
 }
 
+func logPath(opts Options) string {
+	if opts.Path != "" {
+		return opts.Path
+	}
+	return opts.DefaultDir
+}
+
 func verify(t testing.TB, opts Options) *Result {
 	t.Helper()
-	path := opts.Path
-	if path == "" {
-		path = opts.DefaultDir
-	}
-	res, err := Verify(opts.StateDir, path)
+	res, err := Verify(opts.StateDir, logPath(opts))
 	if err != nil {
 		t.Fatal(err)
 	}
