@@ -1,5 +1,10 @@
 package jsonrpc
 
+import (
+	"bytes"
+	"strconv"
+)
+
 const (
 	maxIDLength  = 256                // bytes of a string id, unescaped
 	maxSafeDigit = "9007199254740991" // 2^53-1, the largest integer that every peer keeps exactly
@@ -23,16 +28,26 @@ func ParseID(token []byte) (ID, bool) {
 // Token returns the raw token, nil for none.
 func (id ID) Token() []byte { return id.token }
 
+// Clone returns an id that shares no memory with this one.
+func (id ID) Clone() ID { return ID{bytes.Clone(id.token)} }
+
 // IsZero reports whether there is no id.
 func (id ID) IsZero() bool { return id.token == nil }
 
-// AppendKey appends a form in which two ids are equal exactly if they name the same request: the number, or the
-// string without its escapes behind a quote. So 1 and "1" differ, and "a" and "\u0061" do not.
-func (id ID) AppendKey(dst []byte) []byte {
+// A Key names a request; it is comparable. Two ids have the same key exactly if they name the same request: 1 and "1"
+// differ, "a" and "\u0061" do not.
+type Key struct {
+	text   string // of a string id, without escapes, behind a quote
+	number int64  // of an integer id
+}
+
+// Key returns the id's key.
+func (id ID) Key() Key {
 	if text, ok := Text(id.token); ok {
-		return append(append(dst, '"'), text...)
+		return Key{text: `"` + string(text)}
 	}
-	return append(dst, id.token...)
+	number, _ := strconv.ParseInt(string(id.token), 10, 64) // a number that fits, by ParseID
+	return Key{number: number}
 }
 
 // safeInteger reports whether the token matches -?(0|[1-9][0-9]*), is not -0 and is at most 2^53-1 in size.

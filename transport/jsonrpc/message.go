@@ -33,6 +33,7 @@ type Message struct {
 	ID     ID
 	Method string // requests and notifications
 	Fault  *Fault // Invalid only
+	Own    bool   // made here, not received
 
 	params, result, failure span
 	fields                  [fieldCount]span
@@ -67,7 +68,7 @@ func (m *Message) Text(f Field) ([]byte, bool) { return Text(m.Field(f)) }
 func (m *Message) Clone() *Message {
 	c := *m
 	c.Raw = append([]byte(nil), m.Raw...)
-	c.ID = ID{token: append([]byte(nil), m.ID.token...)}
+	c.ID = m.ID.Clone()
 	return &c
 }
 

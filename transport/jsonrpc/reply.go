@@ -87,5 +87,6 @@ func appendHead(id ID) []byte {
 func own(raw []byte) *Message {
 	m := &Message{}
 	Scan(raw, m)
+	m.Own = true
 	return m
 }

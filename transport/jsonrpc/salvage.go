@@ -41,6 +41,6 @@ func SalvageTail(m *Message, tail []byte) {
 	}
 	if id, ok := ParseID(bytes.Trim(tail[i+len(`"id":`):len(tail)-1], " ")); ok {
 		m.ID = id
-		m.Fault.Response = true
+		m.Fault.Response = m.Method == ""
 	}
 }

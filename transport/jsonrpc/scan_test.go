@@ -209,12 +209,12 @@ func TestSalvage(t *testing.T) {
 }
 
 func TestIDKeys(t *testing.T) {
-	key := func(token string) string {
+	key := func(token string) jsonrpc.Key {
 		id, ok := jsonrpc.ParseID([]byte(token))
 		if !ok {
 			t.Fatalf("%s is no id", token)
 		}
-		return string(id.AppendKey(nil))
+		return id.Key()
 	}
 	if key(`1`) == key(`"1"`) || key(`"a"`) != key(`"\u0061"`) || key(`1`) == key(`2`) {
 		t.Error("ids are told apart by something else than type and value")

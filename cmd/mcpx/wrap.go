@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/transport/stdio"
+	"github.com/rohitgs28/mcpx/wrap"
+)
+
+// wrapFlags are what `mcpx wrap` takes before the command.
+type wrapFlags struct {
+	name string
+	pty  bool
+}
+
+func (a *app) wrapCommand() *cobra.Command {
+	var f wrapFlags
+	cmd := &cobra.Command{
+		Use:   "wrap [flags] [--] COMMAND [ARGS...]",
+		Short: "Stand in for a stdio server: start it and decide on every message",
+		Long: `wrap is what an MCP client starts in place of a server's command. It starts the server as its child
+and relays every message between the two, by the policy of mcpx.yaml, the pins of mcpx.lock and under
+the audit log. To the client it is the server: same messages, same stderr, same exit code.
+
+Flags end at -- or at the first word that is none. Without a configuration file there are no rules;
+pins and audit log are kept in the state folder all the same. With one, the entry is that of --name, or
+the one whose command is the one given; a command that no entry matches is not started.`,
+		Example: `  mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
+  mcpx wrap --config ~/mcpx.yaml --name filesystem -- npx -y @modelcontextprotocol/server-filesystem /data
+  mcpx wrap --name filesystem          the command is the entry's own`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 && f.name == "" {
+				return errors.New("wrap: no command given: put the server's command behind --")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.wrap(cmd.Context(), f, args) },
+		// The server's command is no business of completion, but files are.
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	flags.StringVar(&f.name, "name", "", "`NAME` of the server's entry in the configuration, and of its pins")
+	flags.BoolVar(&f.pty, "pty", false, "run the server's stdin and stdout on a pseudo-terminal, for servers that buffer without one")
+	return cmd
+}
+
+// wrap runs a wrapped server to its end. Nothing is started unless everything that guards it is ready.
+func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
+	log := a.logger()
+	fail := func(err error) error { return &exitError{wrap.ExitCode(err), err} }
+	c, err := a.loadConfig()
+	if err != nil {
+		return fail(err)
+	}
+	w, err := pickWrapped(c, f.name, argv)
+	if err != nil {
+		return fail(err)
+	}
+	engine, err := policy.Compile(w.policy)
+	if err != nil {
+		return fail(err)
+	}
+	record, err := a.openAudit(c, "wrap")
+	if err != nil {
+		return fail(err)
+	}
+	defer record.Close()
+	pins, err := a.serverPins(c, w.pins)
+	if err != nil {
+		return fail(err)
+	}
+	in, out, err := a.pipes()
+	if err != nil {
+		return fail(err)
+	}
+	code, err := wrap.Run(ctx, wrap.Options{
+		Command: stdio.Command{Args: w.argv, Env: w.env, Dir: w.dir, PTY: f.pty},
+		Guard: policy.GuardOptions{
+			Server:     w.name,
+			Engine:     engine,
+			Limit:      policy.NewLimiter(c.RateLimit, nil),
+			Pins:       pins,
+			Log:        record,
+			Inspection: c.Inspection,
+			MaxPages:   c.Limits.MaxPages,
+		},
+		In:     in,
+		Out:    out,
+		Err:    a.err,
+		Limits: wrap.Limits{MaxMessage: int(c.Limits.MaxMessage), MaxDepth: c.Limits.MaxDepth},
+		Log:    log,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	if code != 0 {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// pipes returns our own stdin and stdout: wrap speaks to its client through files, not through readers.
+func (a *app) pipes() (in, out *os.File, err error) {
+	in, okIn := a.in.(*os.File)
+	out, okOut := a.out.(*os.File)
+	if !okIn || !okOut {
+		return nil, nil, errors.New("wrap: stdin and stdout must be files")
+	}
+	return in, out, nil
+}
+
+// A wrapped server is what is started and under which name and rules.
+type wrapped struct {
+	name   string // in the audit log, of its rules and limits
+	pins   string // in the lock file
+	argv   []string
+	env    []string // nil: ours
+	dir    string
+	policy policy.Config
+}
+
+// pickWrapped finds the entry that a command belongs to. Where the configuration has entries, a command without one is
+// refused: it would run without any rule, and nobody would notice.
+func pickWrapped(c *config, name string, argv []string) (wrapped, error) {
+	if len(c.Servers) == 0 {
+		if len(argv) == 0 {
+			return wrapped{}, fmt.Errorf("wrap: there is no configuration with an entry %q: give a command behind --", name)
+		}
+		if name != "" {
+			return wrapped{name: name, pins: name, argv: argv}, nil
+		}
+		name = wrap.Name(argv)
+		return wrapped{name: name, pins: unnamedPins(name, argv), argv: argv}, nil
+	}
+	s, err := matchEntry(c, name, argv)
+	if err != nil {
+		return wrapped{}, err
+	}
+	w := wrapped{name: s.Name, pins: s.Name, argv: argv, policy: s.Policy}
+	if len(argv) > 0 {
+		return w, nil
+	}
+	if s.Command == "" {
+		return wrapped{}, fmt.Errorf("wrap: entry %q of %s has no command: give one behind --", s.Name, c.Path)
+	}
+	w.argv, w.dir = append([]string{s.Command}, s.Args...), s.Workdir
+	for key, value := range s.Env {
+		w.env = append(w.env, key+"="+value)
+	}
+	if w.env != nil {
+		w.env = append(os.Environ(), w.env...)
+	}
+	return w, nil
+}
+
+func matchEntry(c *config, name string, argv []string) (*server, error) {
+	names := make([]string, 0, len(c.Servers))
+	var same, alike []*server
+	for i := range c.Servers {
+		s := &c.Servers[i]
+		names = append(names, s.Name)
+		if name != "" {
+			if s.Name == name {
+				return s, nil
+			}
+			continue
+		}
+		own := append([]string{s.Command}, s.Args...)
+		switch {
+		case s.Command != "" && slices.Equal(own, argv):
+			same = append(same, s)
+		case s.Command != "" && wrap.Name(own) == wrap.Name(argv), s.Command == "" && s.URL == "" && s.Name == wrap.Name(argv):
+			alike = append(alike, s)
+		}
+	}
+	switch {
+	case name != "":
+		return nil, fmt.Errorf("wrap: %s has no server %q: it has %s", c.Path, name, choices(names))
+	case len(same) == 1:
+		return same[0], nil
+	case len(same) == 0 && len(alike) == 1:
+		return alike[0], nil
+	case len(same)+len(alike) > 1:
+		return nil, fmt.Errorf("wrap: several servers of %s match the command %q: say which with --name", c.Path, strings.Join(argv, " "))
+	default:
+		return nil, fmt.Errorf("wrap: no server of %s matches the command %q: say which with --name (%s), or add an entry", c.Path, strings.Join(argv, " "), choices(names))
+	}
+}
+
+// unnamedPins names the pins of a server that nobody named. Two commands that look alike must not share pins, so the
+// whole command line is its identity, and the folder, to which paths in it may be relative.
+func unnamedPins(name string, argv []string) string {
+	h := sha256.New()
+	if dir, err := os.Getwd(); err == nil && slices.ContainsFunc(argv, isRelativePath) {
+		fmt.Fprintf(h, "%s\x00", dir)
+	}
+	for _, word := range argv {
+		fmt.Fprintf(h, "%s\x00", word)
+	}
+	return fmt.Sprintf("%s@%x", name, h.Sum(nil)[:4])
+}
+
+func isRelativePath(word string) bool {
+	return strings.ContainsAny(word, `/\`) && !filepath.IsAbs(word) && !strings.HasPrefix(word, "@") && !strings.Contains(word, "://") ||
+		strings.HasSuffix(word, ".py") || strings.HasSuffix(word, ".js") || word == "."
+}
+
+// openAudit opens the audit log for a command that writes to it.
+func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
+	state, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(audit.Options{
+		Config:     c.Audit,
+		DefaultDir: filepath.Join(state, "audit"),
+		StateDir:   filepath.Join(state, "heads"),
+		Source:     source,
+		Version:    buildVersion().Version,
+		Stderr:     a.err, // also for output stdout: wrap writes nothing but messages there
+	})
+}
+
+// serverPins opens the pins of one server, nil where tool integrity is off.
+func (a *app) serverPins(c *config, name string) (*integrity.Pins, error) {
+	if c.Inspection.ToolIntegrity == "off" {
+		return nil, nil
+	}
+	path, err := a.lockPath()
+	if err != nil {
+		return nil, err
+	}
+	if c.Path == "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make the state folder: %w", err)
+		}
+	}
+	file, err := integrity.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return file.Server(name, c.Inspection), nil
+}

@@ -1,0 +1,197 @@
+package policy
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// DefaultMaxPages bounds a walk over all pages of a list that the guard makes by itself.
+const DefaultMaxPages = 100
+
+// GuardOptions say what a Guard works with.
+type GuardOptions struct {
+	Server string          // the server's name in the configuration
+	Client string          // the principal; "" is the one client of a stdio link
+	Engine *Engine         // required
+	Limit  *Limiter        // nil: no rate limit
+	Pins   *integrity.Pins // nil: tool integrity is off
+	Log    *audit.Log      // required; may be disabled
+
+	Inspection integrity.Config
+	MaxPages   int              // 0: DefaultMaxPages
+	Now        func() time.Time // nil: time.Now
+}
+
+// A Guard judges the messages of one link; it is the one place where mcpx decides. It satisfies
+// transport.Inspector: FromClient and FromServer may run beside each other, each in one goroutine.
+//
+// The steps and their order are fixed. From the client: a message we understand, remember its id, method, target,
+// rate limit, rules, pins, record, release. From the server: match the request, pins and rules of lists, rules for what
+// servers ask, record, release. Whatever no step allows is denied.
+type Guard struct {
+	opt  GuardOptions
+	link *audit.Link
+	now  func() time.Time
+	ids  string // the prefix of our own requests' ids: nobody else can guess it
+
+	mu      sync.Mutex
+	fromCli table // requests of the client (and our own) that the server has to answer
+	fromSrv table // requests of the server that the client has to answer
+	peers   peers
+	surveys [surveyCount]survey
+	issued  int  // own requests so far
+	strays  int  // junk lines and the like that were recorded one by one
+	ended   bool // the server has ended
+}
+
+// peers is what the two sides said of themselves.
+type peers struct {
+	clientInfo, serverInfo []byte
+	era                    string
+	handshake              bool // the client has sent initialize
+}
+
+// NewGuard returns the guard of one link.
+func NewGuard(opt GuardOptions) (*Guard, error) {
+	if opt.Engine == nil || opt.Log == nil {
+		return nil, errors.New("a guard needs an engine and an audit log")
+	}
+	if opt.MaxPages <= 0 {
+		opt.MaxPages = DefaultMaxPages
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	var nonce [9]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	g := &Guard{
+		opt:     opt,
+		link:    opt.Log.Link(audit.LinkInfo{Server: opt.Server, Client: opt.Client}),
+		now:     opt.Now,
+		ids:     fmt.Sprintf("mcpx-%x-", nonce),
+		fromCli: newTable(),
+		fromSrv: newTable(),
+	}
+	g.surveys[toolSurvey] = survey{kind: integrity.Tools, method: "tools/list"}
+	g.surveys[promptSurvey] = survey{kind: integrity.Prompts, method: "prompts/list"}
+	return g, nil
+}
+
+// Record appends an event of the link that is no decision, such as the server's start. Commit writes it.
+func (g *Guard) Record(e *audit.Event) { g.link.Append(e) }
+
+// FromClient judges a message of the client.
+func (g *Guard) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	switch m.Kind {
+	case jsonrpc.Request:
+		g.clientRequest(m, out)
+	case jsonrpc.Notification:
+		g.clientNotification(m, out)
+	case jsonrpc.Result, jsonrpc.Error:
+		g.clientAnswer(m, out)
+	default:
+		g.clientFault(m, out)
+	}
+}
+
+// FromServer judges a message of the server.
+func (g *Guard) FromServer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	switch m.Kind {
+	case jsonrpc.Request:
+		g.serverRequest(m, out)
+	case jsonrpc.Notification:
+		g.serverNotification(m, out)
+	case jsonrpc.Result, jsonrpc.Error:
+		g.serverAnswer(m, out)
+	default:
+		g.serverFault(m, out)
+	}
+}
+
+// Pending returns how many requests wait for tools or prompts to be verified, and how many the server has to answer.
+func (g *Guard) Pending() (held, unanswered int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.surveys {
+		held += len(g.surveys[i].held)
+	}
+	return held, g.fromCli.open
+}
+
+// Commit records what was judged. What cannot be recorded is not released: requests are answered with an error in place
+// of being forwarded, answers are replaced by one.
+func (g *Guard) Commit(out *jsonrpc.Outbox) {
+	if g.opt.Log.Commit() == nil {
+		return
+	}
+	const text = "the audit log cannot be written: "
+	var instead jsonrpc.Outbox
+	for _, m := range out.ToServer {
+		switch m.Kind {
+		case jsonrpc.Request:
+			c := g.take(&g.fromCli, m.ID)
+			if c != nil && c.own {
+				g.surveyFailed(c, text+"nothing is asked of the server", &instead)
+			} else if c != nil {
+				instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the request was not executed", auditRule))
+			}
+		case jsonrpc.Result, jsonrpc.Error:
+			instead.ToServer = append(instead.ToServer, failure(m.ID, text+"the answer is withheld", auditRule))
+		case jsonrpc.Notification, jsonrpc.Invalid:
+		}
+	}
+	for _, m := range out.ToClient {
+		switch {
+		case m.Own && m.Kind == jsonrpc.Error: // a refusal releases nothing
+			instead.ToClient = append(instead.ToClient, m)
+		case m.Kind == jsonrpc.Request && g.take(&g.fromSrv, m.ID) != nil:
+			instead.ToServer = append(instead.ToServer, failure(m.ID, text+"the request was not delivered", auditRule))
+		case m.Kind == jsonrpc.Result || m.Kind == jsonrpc.Error:
+			instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the answer is withheld; the request may have been executed", auditRule))
+		}
+	}
+	*out = instead
+}
+
+const auditRule = "audit.on_failure"
+
+// Ended answers everything that the server can no longer answer. cause says how it ended.
+func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
+	g.mu.Lock()
+	g.ended = true
+	var lost []*call
+	for i := range g.surveys {
+		lost = append(lost, g.surveys[i].abandon()...)
+	}
+	unanswered := g.fromCli.drain()
+	g.mu.Unlock()
+	reason := "server exited"
+	if text := cause.Error(); text != "EOF" {
+		reason = "server exited: " + text
+	}
+	g.link.Append(&audit.Event{Kind: audit.Lifecycle, Reason: reason})
+	for _, c := range unanswered {
+		if c.own || c.cancelled {
+			continue
+		}
+		g.outcome(c, "error", reason, nil)
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
+	}
+	for _, c := range lost {
+		g.decide(c, Decision{Rule: "server.exited", Reason: reason})
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request was not executed", nil))
+	}
+}
+
+func (g *Guard) take(t *table, id jsonrpc.ID) *call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return t.take(id.Key())
+}

@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// A call is one request that is in flight, in either direction.
+type call struct {
+	id      jsonrpc.ID // owns its memory
+	key     jsonrpc.Key
+	name    string // the method as it was sent
+	method  Method // what the protocol says of it
+	target  []byte // decoded; owns its memory
+	trace   []byte // W3C trace context, as sent
+	modern  bool
+	start   time.Time
+	bytesIn int
+	walk    *integrity.Walk  // a list: the walk that this page belongs to
+	doubts  int              // of its survey when the walk began; -1: the walk verifies nothing
+	prompt  bool             // a completion for a prompt
+	own     bool             // our own, made for a survey
+	message *jsonrpc.Message // held back until a survey is done; a copy
+	args    []byte           // raw arguments, as long as the message lives
+
+	cancelled bool // by the client: whatever comes is not delivered
+}
+
+// A table holds the requests of one direction. The guard's mutex guards it.
+type table struct {
+	calls map[jsonrpc.Key]*call
+	open  int     // calls that are neither our own nor cancelled
+	spare []*call // for reuse
+}
+
+const (
+	maxSpare     = 128
+	maxCancelled = 1024
+)
+
+func newTable() table { return table{calls: make(map[jsonrpc.Key]*call)} }
+
+// fresh returns an empty call.
+func (t *table) fresh() *call {
+	if n := len(t.spare); n > 0 {
+		c := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		return c
+	}
+	return &call{}
+}
+
+// recycle takes back a call that nobody refers to any more.
+func (t *table) recycle(c *call) {
+	if len(t.spare) < maxSpare {
+		*c = call{target: c.target[:0], trace: c.trace[:0]}
+		t.spare = append(t.spare, c)
+	}
+}
+
+// known reports whether a request of that id is in flight.
+func (t *table) known(key jsonrpc.Key) bool {
+	c := t.calls[key]
+	return c != nil && !c.cancelled
+}
+
+func (t *table) put(c *call) {
+	if old := t.calls[c.key]; old == nil && len(t.calls)-t.open > maxCancelled {
+		t.purge()
+	}
+	t.calls[c.key] = c
+	if !c.own {
+		t.open++
+	}
+}
+
+// take removes and returns a request, nil if there is none of that id.
+func (t *table) take(key jsonrpc.Key) *call {
+	c := t.calls[key]
+	if c == nil {
+		return nil
+	}
+	delete(t.calls, key)
+	if !c.own && !c.cancelled {
+		t.open--
+	}
+	return c
+}
+
+// cancel marks a request: its answer is not waited for any more.
+func (t *table) cancel(key jsonrpc.Key) *call {
+	c := t.calls[key]
+	if c == nil || c.own || c.cancelled {
+		return nil
+	}
+	c.cancelled = true
+	t.open--
+	return c
+}
+
+// purge drops cancelled requests, whose answers may never come.
+func (t *table) purge() {
+	for key, c := range t.calls {
+		if c.cancelled {
+			delete(t.calls, key)
+		}
+	}
+}
+
+// drain removes and returns all requests.
+func (t *table) drain() []*call {
+	all := make([]*call, 0, len(t.calls))
+	for _, c := range t.calls {
+		all = append(all, c)
+	}
+	clear(t.calls)
+	t.open = 0
+	return all
+}
+
+// fill makes c the record of request m. What is stored survives m.
+func (c *call) fill(m *jsonrpc.Message, now time.Time) {
+	c.id, c.key = m.ID.Clone(), m.ID.Key()
+	c.name, c.start, c.bytesIn = m.Method, now, len(m.Raw)
+	c.modern = isModern(m)
+	trace, _ := m.Text(jsonrpc.MetaTraceparent)
+	c.trace = append(c.trace[:0], trace...)
+}
+
+// modernRevision is the first revision without sessions: a request's _meta names its own.
+const modernRevision = "2026-07-28"
+
+// isModern tells the era of a request. Revisions are dates, so they compare as text.
+func isModern(m *jsonrpc.Message) bool {
+	version, ok := m.Text(jsonrpc.MetaVersion)
+	return ok && string(version) >= modernRevision
+}

@@ -1,0 +1,374 @@
+package policy
+
+import (
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// clientRequest takes one request of the client through all steps.
+func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	c, d := g.admit(m)
+	if d.Allow {
+		d = g.judge(c, m)
+	}
+	if d.Allow && g.hold(c, m, out) {
+		return
+	}
+	g.settle(c, d, m, out)
+}
+
+// admit makes the record of a request and checks what needs no rule: its id is free, the link is open.
+func (g *Guard) admit(m *jsonrpc.Message) (*call, Decision) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.fromCli.fresh()
+	c.fill(m, g.now())
+	var known bool
+	if c.method, known = Lookup(m.Method); !known || c.method.Kinds&ClientRequest == 0 {
+		c.method = Method{Name: m.Method}
+	}
+	switch {
+	case g.ended:
+		return c, Decision{Rule: "server.exited", Reason: "the server has exited"}
+	case g.fromCli.known(c.key) || g.holds(c.key):
+		return c, Decision{Rule: "jsonrpc.id", Reason: "a request with this id is still in flight"}
+	case c.modern || c.name == "ping":
+	case c.name == "initialize":
+		g.peers.handshake = true
+		info := m.Field(jsonrpc.ClientInfo)
+		g.introduce(&info, nil, "legacy")
+	case !g.peers.handshake && c.method.Eras&Modern != 0 && c.name != "server/discover":
+		return c, Decision{Rule: "protocol.handshake", Reason: "a request of a legacy client before initialize"}
+	}
+	if c.modern && g.peers.clientInfo == nil {
+		info := m.Field(jsonrpc.MetaClientInfo)
+		g.introduce(&info, nil, "modern")
+	}
+	return c, allowed(DefaultRule)
+}
+
+// introduce notes what a side said of itself, for the audit log only: it decides nothing. g.mu is held.
+func (g *Guard) introduce(client, server *[]byte, era string) {
+	if client != nil {
+		g.peers.clientInfo = append([]byte(nil), *client...)
+	}
+	if server != nil {
+		g.peers.serverInfo = append([]byte(nil), *server...)
+	}
+	if era != "" {
+		g.peers.era = era
+	}
+	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
+}
+
+// judge applies the rate limit and the rules to a request.
+func (g *Guard) judge(c *call, m *jsonrpc.Message) Decision {
+	var tool []byte
+	switch c.method.Target {
+	case ToolTarget:
+		c.args = m.Field(jsonrpc.Arguments)
+		tool, _ = m.Text(jsonrpc.Name)
+		c.target = append(c.target[:0], tool...)
+	case PromptTarget:
+		c.args = m.Field(jsonrpc.Arguments)
+		name, _ := m.Text(jsonrpc.Name)
+		c.target = append(c.target[:0], name...)
+	case ResourceTarget:
+		uri, _ := m.Text(jsonrpc.URI)
+		c.target = append(c.target[:0], uri...)
+	case RefTarget, SubscriptionsTarget, NoTarget:
+	}
+	if d := g.opt.Limit.Allow(g.opt.Server, g.opt.Client, tool); !d.Allow {
+		return d
+	}
+	return g.rules(c, m)
+}
+
+// rules applies the policy to a request.
+func (g *Guard) rules(c *call, m *jsonrpc.Message) Decision {
+	e := g.opt.Engine
+	if c.method.Kinds == 0 {
+		return e.Method(c.name, ClientRequest)
+	}
+	switch c.method.Target {
+	case NoTarget:
+		return allowed(DefaultRule)
+	case ToolTarget:
+		if _, ok := m.Text(jsonrpc.Name); !ok {
+			return nameless("name")
+		}
+		if jsonrpc.Member(m.Params(), "task") != nil {
+			if d := e.Method("tasks/result", ClientRequest); !d.Allow {
+				// A task's result is fetched by tasks/*, past the rules of the tool that made it.
+				return Decision{Rule: d.Rule, Reason: "a call as a task, and the tasks/* methods are not allowed"}
+			}
+		}
+		return e.Call(c.target, c.args)
+	case PromptTarget:
+		if _, ok := m.Text(jsonrpc.Name); !ok {
+			return nameless("name")
+		}
+		return e.Prompt(c.target)
+	case ResourceTarget:
+		if _, ok := m.Text(jsonrpc.URI); !ok {
+			return nameless("uri")
+		}
+		return e.Resource(c.target)
+	case RefTarget:
+		return g.reference(c, m)
+	case SubscriptionsTarget:
+		return g.subscriptions(c, m)
+	default:
+		return denied(DefaultRule, "no rule knows this kind of target")
+	}
+}
+
+func nameless(member string) Decision {
+	return Decision{Rule: "protocol.params", Reason: "params." + member + " must be a string"}
+}
+
+// reference judges a completion as the prompt or resource that it refers to.
+func (g *Guard) reference(c *call, m *jsonrpc.Message) Decision {
+	kind, _ := m.Text(jsonrpc.RefType)
+	switch string(kind) {
+	case "ref/prompt":
+		name, ok := m.Text(jsonrpc.RefName)
+		if !ok {
+			return nameless("ref.name")
+		}
+		c.target, c.prompt = append(c.target[:0], name...), true
+		return g.opt.Engine.Prompt(c.target)
+	case "ref/resource":
+		uri, ok := m.Text(jsonrpc.RefURI)
+		if !ok {
+			return nameless("ref.uri")
+		}
+		c.target = append(c.target[:0], uri...)
+		return g.opt.Engine.Template(c.target)
+	default:
+		return Decision{Rule: "protocol.params", Reason: "params.ref.type must be ref/prompt or ref/resource"}
+	}
+}
+
+// subscriptions judges each resource that a listen request names as a read of it.
+func (g *Guard) subscriptions(c *call, m *jsonrpc.Message) Decision {
+	d := allowed(DefaultRule)
+	for token := range jsonrpc.Elements(m.Field(jsonrpc.Subscriptions)) {
+		uri, ok := jsonrpc.Text(token)
+		if !ok {
+			return nameless("notifications.resourceSubscriptions[]")
+		}
+		c.target = append(c.target[:0], uri...)
+		if d = g.opt.Engine.Resource(c.target); !d.Allow {
+			return d
+		}
+	}
+	return d
+}
+
+// pinned judges a target by its pin. A verdict that warns is recorded and passes.
+func (g *Guard) pinned(c *call) Decision {
+	s := g.surveyFor(c)
+	if s == nil {
+		return allowed(DefaultRule)
+	}
+	v := g.opt.Pins.Judge(s.kind, c.target)
+	if v.Reason != "" {
+		g.link.Append(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
+	}
+	if v.Allowed {
+		return allowed(DefaultRule)
+	}
+	return Decision{Rule: "inspection.tool_integrity", Reason: refusal(s.kind, c.target, v)}
+}
+
+// refusal says in a sentence what is wrong with a target and what helps.
+func refusal(kind integrity.Kind, name []byte, v integrity.Verdict) string {
+	subject := kind.String() + " " + quoted(name)
+	review := "; see `mcpx pins diff`, then `mcpx pins approve` if it is right"
+	switch v.Status {
+	case integrity.Unknown:
+		return subject + " was never listed by this server"
+	case integrity.Changed:
+		return subject + " is not what was approved: its definition has changed" + review
+	case integrity.Added:
+		return subject + " is new and waits for approval" + review
+	case integrity.Twin:
+		return subject + " cannot be told from another name in the same list"
+	case integrity.Shadowed:
+		return subject + " has the name of another server's tool" + review
+	default:
+		return subject + " is not approved (" + v.Status.String() + ")" + review
+	}
+}
+
+// settle records what was decided about a request and forwards or answers it.
+func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	if d.Allow {
+		d = merge(d, g.pinned(c))
+	}
+	g.decide(c, d)
+	c.args, c.message = nil, nil
+	if d.Allow {
+		g.startWalk(c, m)
+		g.mu.Lock()
+		g.fromCli.put(c)
+		g.mu.Unlock()
+		out.ToServer = append(out.ToServer, m)
+		return
+	}
+	out.ToClient = append(out.ToClient, g.denial(c, d))
+	g.mu.Lock()
+	g.fromCli.recycle(c)
+	g.mu.Unlock()
+}
+
+// merge keeps the rule that allowed, unless the second decision denies.
+func merge(first, second Decision) Decision {
+	if second.Allow {
+		return first
+	}
+	return second
+}
+
+// decide records a decision about a request.
+func (g *Guard) decide(c *call, d Decision) {
+	e := audit.Event{
+		Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Decision: "allow", Rule: d.Rule, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
+	}
+	if !d.Allow {
+		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "denied"
+	}
+	g.link.Append(&e)
+}
+
+// outcome records how a request ended; m is the answer, nil where there is none.
+func (g *Guard) outcome(c *call, result, reason string, m *jsonrpc.Message) {
+	e := audit.Event{
+		Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Outcome: result, Reason: reason, Latency: g.now().Sub(c.start), TraceID: c.trace,
+	}
+	if m != nil {
+		e.BytesOut = len(m.Raw)
+	}
+	g.link.Append(&e)
+}
+
+func era(modern bool) string {
+	if modern {
+		return "modern"
+	}
+	return "legacy"
+}
+
+// clientNotification lets known notifications through, and unknown ones by the rule for methods.
+func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	d := g.notification(m, ClientNotification)
+	if d.Allow && m.Method == "notifications/cancelled" && !g.cancel(m) {
+		d = Decision{Rule: "protocol.cancelled", Reason: "the request was still held back and is dropped"}
+	}
+	g.notified(m, d)
+	if d.Allow {
+		out.ToServer = append(out.ToServer, m)
+	}
+}
+
+// notification judges a notification of either side.
+func (g *Guard) notification(m *jsonrpc.Message, direction Kind) Decision {
+	method, known := Lookup(m.Method)
+	if !known || method.Kinds&direction == 0 {
+		return g.opt.Engine.Method(m.Method, direction)
+	}
+	if uri, ok := m.Text(jsonrpc.URI); ok && method.Target == ResourceTarget {
+		return g.opt.Engine.Resource(uri)
+	}
+	return allowed(DefaultRule)
+}
+
+func (g *Guard) notified(m *jsonrpc.Message, d Decision) {
+	e := audit.Event{Kind: audit.Decision, Method: m.Method, Decision: "allow", Rule: d.Rule}
+	if !d.Allow {
+		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "dropped"
+	}
+	g.link.Append(&e)
+}
+
+// cancel notes that the client gave a request up, and reports whether the server knows of it.
+func (g *Guard) cancel(m *jsonrpc.Message) bool {
+	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
+	if !ok {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.surveys {
+		if c := g.surveys[i].release(id.Key()); c != nil {
+			g.decide(c, Decision{Rule: "protocol.cancelled", Reason: "cancelled by the client before it was forwarded"})
+			return false
+		}
+	}
+	if c := g.fromCli.cancel(id.Key()); c != nil {
+		g.outcome(c, "cancelled", "", nil)
+	}
+	return true
+}
+
+// clientAnswer passes the answer to a request of the server, and nothing else.
+func (g *Guard) clientAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	c := g.take(&g.fromSrv, m.ID)
+	if c == nil {
+		g.stray(m, "an answer to a request that the server did not make")
+		return
+	}
+	g.outcome(c, answerOutcome(m), "", m)
+	out.ToServer = append(out.ToServer, m)
+}
+
+// clientFault answers a message that was refused by the scan, if it can be answered.
+func (g *Guard) clientFault(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	g.refused(m)
+	f := m.Fault
+	if f.Response {
+		if g.take(&g.fromSrv, m.ID) != nil {
+			out.ToServer = append(out.ToServer, jsonrpc.NewError(m.ID, jsonrpc.InternalError, "the client's answer was refused: "+f.Reason, nil))
+		}
+		return
+	}
+	if !f.Junk {
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(m.ID, f.Code, "message refused: "+f.Reason, nil))
+	}
+}
+
+// maxStrays is how many messages without meaning are recorded one by one, so that a chatty server does not fill the log.
+const maxStrays = 64
+
+// refused records a message that the scan refused.
+func (g *Guard) refused(m *jsonrpc.Message) {
+	if m.Fault.Junk && !g.countStray() {
+		return
+	}
+	g.link.Append(&audit.Event{
+		Kind: audit.Anomaly, RequestID: m.ID.Token(), Method: m.Method, Decision: "deny", Rule: "jsonrpc.scan",
+		Reason: m.Fault.Reason, Outcome: "dropped", BytesIn: len(m.Raw),
+	})
+}
+
+// stray records an answer that nobody waits for.
+func (g *Guard) stray(m *jsonrpc.Message, reason string) {
+	if !g.countStray() {
+		return
+	}
+	g.link.Append(&audit.Event{
+		Kind: audit.Anomaly, RequestID: m.ID.Token(), Decision: "deny", Rule: "jsonrpc.id",
+		Reason: reason, Outcome: "dropped", BytesIn: len(m.Raw),
+	})
+}
+
+func (g *Guard) countStray() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.strays++
+	return g.strays <= maxStrays
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// lists says where each kind of list keeps its items and what names an item.
+var lists = map[List]struct {
+	field  jsonrpc.Field
+	naming string
+}{
+	ToolList:     {jsonrpc.Tools, "name"},
+	PromptList:   {jsonrpc.Prompts, "name"},
+	ResourceList: {jsonrpc.Resources, "uri"},
+	TemplateList: {jsonrpc.ResourceTemplates, "uriTemplate"},
+}
+
+// startWalk finds the walk that a page of a pinned list belongs to.
+func (g *Guard) startWalk(c *call, m *jsonrpc.Message) {
+	i, ok := surveyOf(c.method.List)
+	if !ok || g.opt.Pins == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := &g.surveys[i]
+	cursor := m.Field(jsonrpc.Cursor)
+	if cursor == nil {
+		c.walk = g.opt.Pins.Walk(s.kind)
+		c.doubts = s.doubts
+		return
+	}
+	next, known := s.pages[string(cursor)]
+	if !known {
+		c.walk = g.opt.Pins.Resume(s.kind)
+		c.doubts = -1
+		return
+	}
+	delete(s.pages, string(cursor))
+	c.walk, c.doubts = next.walk, next.doubts
+}
+
+// list takes out of a list what the client may not have. It is the only place where a body is rewritten.
+func (g *Guard) list(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
+	where := lists[c.method.List]
+	array := m.Field(where.field)
+	if array == nil || array[0] != '[' {
+		return m, "" // not a list; the client will say so
+	}
+	var items [][]byte
+	for item := range jsonrpc.Elements(array) {
+		items = append(items, item)
+	}
+	withheld := make([]bool, len(items))
+	if c.walk != nil {
+		last := m.Field(jsonrpc.NextCursor) == nil
+		found, err := c.walk.Page(items, last)
+		if err != nil {
+			return g.unpinned(c, m, err)
+		}
+		for _, f := range found {
+			g.report(c, f)
+			if f.Index >= 0 && f.Withhold {
+				withheld[f.Index] = true
+			}
+		}
+		g.walked(c, m, last)
+	}
+	kept := make([][]byte, 0, len(items))
+	for i, item := range items {
+		if !withheld[i] && g.visible(c.method.List, jsonrpc.Member(item, where.naming)) {
+			kept = append(kept, item)
+		}
+	}
+	if len(kept) == len(items) {
+		return m, ""
+	}
+	return m.Replace(where.field, join(kept)), ""
+}
+
+// visible reports whether the policy lets a client see an item of that name.
+func (g *Guard) visible(list List, token []byte) bool {
+	if f := g.opt.Inspection.FilterToolsList; f != nil && !*f {
+		return true
+	}
+	name, ok := jsonrpc.Text(token)
+	if !ok {
+		return !g.opt.Engine.HasRules()
+	}
+	switch list {
+	case ToolList:
+		return g.opt.Engine.Tool(name).Allow
+	case PromptList:
+		return g.opt.Engine.Prompt(name).Allow
+	case ResourceList:
+		return g.opt.Engine.Resource(name).Allow
+	case TemplateList:
+		return g.opt.Engine.Template(name).Allow
+	case NoList:
+	}
+	return false
+}
+
+// maxOpenWalks bounds the walks that a client began and did not go on with.
+const maxOpenWalks = 64
+
+// walked notes how far a walk has come. A complete one verifies the list, unless it has changed meanwhile.
+func (g *Guard) walked(c *call, m *jsonrpc.Message, last bool) {
+	i, _ := surveyOf(c.method.List)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := &g.surveys[i]
+	if last {
+		s.verified = s.verified || c.doubts == s.doubts
+		return
+	}
+	if len(s.pages) >= maxOpenWalks {
+		clear(s.pages)
+	}
+	if s.pages == nil {
+		s.pages = make(map[string]openWalk)
+	}
+	s.pages[string(m.Field(jsonrpc.NextCursor))] = openWalk{c.walk, c.doubts}
+}
+
+// An openWalk waits for its next page.
+type openWalk struct {
+	walk   *integrity.Walk
+	doubts int
+}
+
+func join(items [][]byte) []byte {
+	b := []byte{'['}
+	for i, item := range items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, item...)
+	}
+	return append(b, ']')
+}

@@ -1,0 +1,51 @@
+package policy
+
+import (
+	"strconv"
+
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// denial answers a request that was denied: the reason for people, the rule for programs, never a value.
+func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
+	if c.method.Kinds == 0 {
+		return jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d))
+	}
+	text := "denied by mcpx: " + d.Reason
+	if c.method.Target == ToolTarget {
+		switch {
+		case g.opt.Engine.HideDenied():
+			return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)
+		case g.opt.Engine.OnDeny() == OnDenyToolError:
+			return jsonrpc.NewResult(c.id, toolError(text+" (rule "+d.Rule+")", c.modern))
+		}
+	}
+	return jsonrpc.NewError(c.id, jsonrpc.InvalidRequest, text, data(d))
+}
+
+// failure answers a request that mcpx itself could not serve.
+func failure(id jsonrpc.ID, text, rule string) *jsonrpc.Message {
+	return jsonrpc.NewError(id, jsonrpc.InternalError, text, data(Decision{Rule: rule}))
+}
+
+// data tells a program that the error is ours and which rule made it.
+func data(d Decision) []byte {
+	b := append([]byte(nil), `{"source":"mcpx","rule":`...)
+	b = jsonrpc.AppendString(b, d.Rule)
+	if d.RetryAfter > 0 {
+		b = append(b, `,"retry_after_ms":`...)
+		b = strconv.AppendInt(b, max(1, d.RetryAfter.Milliseconds()), 10)
+	}
+	return append(b, '}')
+}
+
+// toolError is a tool result that the model can read (CallToolResult with isError).
+func toolError(text string, modern bool) []byte {
+	b := []byte(`{"content":[{"type":"text","text":`)
+	b = jsonrpc.AppendString(b, text)
+	b = append(b, `}],"isError":true`...)
+	if modern {
+		b = append(b, `,"resultType":"complete"`...)
+	}
+	return append(b, '}')
+}

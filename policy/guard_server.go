@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// serverAnswer matches an answer to its request and lets through of it what the policy and the pins allow.
+func (g *Guard) serverAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	c := g.take(&g.fromCli, m.ID)
+	switch {
+	case c == nil:
+		g.stray(m, "an answer to a request that was not made, or was answered before")
+		return
+	case c.cancelled:
+		return // the outcome was recorded when the client gave it up
+	case c.own:
+		g.surveyed(c, m, out)
+		return
+	}
+	answer, result, reason := m, answerOutcome(m), ""
+	if m.Kind == jsonrpc.Result {
+		if answer, reason = g.inspect(c, m); reason != "" {
+			result = "denied"
+		}
+	}
+	g.outcome(c, result, reason, answer)
+	out.ToClient = append(out.ToClient, answer)
+	g.mu.Lock()
+	g.fromCli.recycle(c)
+	g.mu.Unlock()
+}
+
+// answerOutcome names what an answer says of the request.
+func answerOutcome(m *jsonrpc.Message) string {
+	switch {
+	case m.Kind == jsonrpc.Error:
+		return "error"
+	case string(m.Field(jsonrpc.IsError)) == "true":
+		return "tool_error"
+	default:
+		return "ok"
+	}
+}
+
+// inspect judges a result. It returns what is delivered, and why that is not the result, if it is not.
+func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
+	if kind, ok := m.Text(jsonrpc.ResultType); ok && string(kind) == "input_required" {
+		if d := g.inputRequests(c, m); !d.Allow {
+			return jsonrpc.NewError(c.id, jsonrpc.InvalidRequest, "denied by mcpx: "+d.Reason, data(d)), d.Reason
+		}
+		return m, ""
+	}
+	switch {
+	case c.method.List != NoList:
+		return g.list(c, m)
+	case c.name == "initialize" || c.name == "server/discover":
+		return g.introduction(c, m)
+	default:
+		return m, ""
+	}
+}
+
+// inputRequests judges what an input_required result asks of the client: only some methods may ask, and each question is
+// a request of the server like any other (2026-07-28, patterns/mrtr).
+func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) Decision {
+	if c.method.Kinds != 0 && !c.method.InputRequired {
+		return denied("protocol.input_required", "the server asked for input in answer to %s, which the protocol forbids", c.name)
+	}
+	for _, request := range jsonrpc.Members(m.Field(jsonrpc.InputRequests)) {
+		method, ok := jsonrpc.Text(jsonrpc.Member(request, "method"))
+		if !ok {
+			return denied("protocol.input_required", "the server asked for input without saying which")
+		}
+		switch string(method) {
+		case "sampling/createMessage", "elicitation/create", "roots/list":
+		default:
+			return denied("protocol.input_required", "the server asked for input of an unknown kind")
+		}
+		if d := g.opt.Engine.ServerRequest(string(method)); !d.Allow {
+			return d
+		}
+	}
+	return allowed(DefaultRule)
+}
+
+// introduction reads what the server says of itself, and checks its instructions.
+func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
+	info := m.Field(jsonrpc.ServerInfo)
+	if c.modern {
+		info = m.Field(jsonrpc.MetaServerInfo)
+	}
+	g.mu.Lock()
+	if previous := g.peers.serverInfo; previous != nil && string(previous) != string(info) {
+		g.doubt(toolSurvey)
+		g.doubt(promptSurvey)
+	}
+	g.introduce(nil, &info, "")
+	g.mu.Unlock()
+	if g.opt.Pins == nil {
+		return m, ""
+	}
+	text, present := m.Text(jsonrpc.Instructions)
+	found, err := g.opt.Pins.Instructions(text, present)
+	if err != nil {
+		return g.unpinned(c, m, err)
+	}
+	g.report(c, found)
+	if !found.Withhold {
+		return m, ""
+	}
+	return m.ReplaceResult(jsonrpc.Without(m.Result(), "instructions")), ""
+}
+
+// unpinned is what becomes of an answer that could not be checked.
+func (g *Guard) unpinned(c *call, m *jsonrpc.Message, err error) (answer *jsonrpc.Message, reason string) {
+	reason = "tool integrity cannot be checked: " + err.Error()
+	if g.opt.Inspection.ToolIntegrity == "warn" {
+		g.link.Append(&audit.Event{Kind: audit.Anomaly, Method: c.name, Reason: reason})
+		return m, ""
+	}
+	return failure(c.id, reason, "inspection.tool_integrity"), reason
+}
+
+// report records a finding that is a violation.
+func (g *Guard) report(c *call, f integrity.Finding) {
+	if f.Reason == "" {
+		return
+	}
+	e := audit.Event{Kind: audit.Integrity, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name,
+		Target: []byte(f.Name), Decision: "allow", Rule: "inspection.tool_integrity", Reason: f.Reason, TraceID: c.trace}
+	if f.Withhold {
+		e.Decision, e.Outcome = "deny", "dropped"
+	}
+	if f.Detail != "" {
+		e.Reason += ": " + f.Detail
+	}
+	g.link.Append(&e)
+}
+
+// serverRequest judges what the server asks of the client.
+func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	c, d := g.admitServer(m)
+	g.decide(c, d)
+	if !d.Allow {
+		out.ToServer = append(out.ToServer, jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d)))
+		return
+	}
+	g.mu.Lock()
+	g.fromSrv.put(c)
+	g.mu.Unlock()
+	out.ToClient = append(out.ToClient, m)
+}
+
+func (g *Guard) admitServer(m *jsonrpc.Message) (*call, Decision) {
+	g.mu.Lock()
+	c := g.fromSrv.fresh()
+	c.fill(m, g.now())
+	repeated, handshake := g.fromSrv.known(c.key), g.peers.handshake
+	g.mu.Unlock()
+	method, known := Lookup(m.Method)
+	known = known && method.Kinds&ServerRequest != 0
+	c.method = method
+	switch {
+	case repeated:
+		return c, denied("jsonrpc.id", "a request with this id is still in flight")
+	case !handshake:
+		return c, denied("protocol.direction", "a server makes no requests unless the client has sent initialize")
+	case known:
+		return c, g.opt.Engine.ServerRequest(m.Method)
+	default:
+		return c, g.opt.Engine.Method(m.Method, ServerRequest)
+	}
+}
+
+// serverNotification lets known notifications through. A list that changed has to be surveyed again before the next call.
+func (g *Guard) serverNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	d := g.notification(m, ServerNotification)
+	g.notified(m, d)
+	if !d.Allow {
+		return
+	}
+	g.mu.Lock()
+	switch m.Method {
+	case "notifications/tools/list_changed":
+		g.doubt(toolSurvey)
+	case "notifications/prompts/list_changed":
+		g.doubt(promptSurvey)
+	case "notifications/cancelled":
+		if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
+			g.fromSrv.take(id.Key())
+		}
+	}
+	g.mu.Unlock()
+	out.ToClient = append(out.ToClient, m)
+}
+
+// serverFault deals with a message that the scan refused: it is never delivered, and whoever waits for it is told.
+func (g *Guard) serverFault(m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	g.refused(m)
+	if m.ID.IsZero() {
+		return
+	}
+	reason := "the server's answer was refused: " + m.Fault.Reason
+	if m.Method != "" {
+		out.ToServer = append(out.ToServer, jsonrpc.NewError(m.ID, m.Fault.Code, "message refused: "+m.Fault.Reason, nil))
+		return
+	}
+	switch c := g.take(&g.fromCli, m.ID); {
+	case c == nil || c.cancelled:
+	case c.own:
+		g.surveyFailed(c, reason, out)
+	default:
+		g.outcome(c, "error", reason, nil)
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
+	}
+}

@@ -1,0 +1,159 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+const (
+	// DefaultDrain is how long answers may still come after the client has ended.
+	DefaultDrain = 5 * time.Second
+
+	// lastWords is how long a client may take to read what it is told when the server has ended.
+	lastWords = 800 * time.Millisecond
+
+	// batch is how many messages are judged before they are released together.
+	batch = 64
+)
+
+// Relay pumps messages between the peers of one link, both directions at once, until the server has ended. Each message
+// goes through in; messages that came together are recorded and released together.
+//
+// When the client ends (end of file, or it does not take its answers any more), the server is told so at once, answers to
+// what is in flight are delivered for at most drain (0: DefaultDrain), then the server is closed. When ctx ends the
+// server is closed at once. When the server ends first, Relay tells the client what in decides and returns; a Read
+// of the client that cannot be interrupted (a blocking pipe) is left behind and must be taken to end with the process.
+//
+// The error is nil after an orderly end of either side, otherwise what the server's Read returned.
+func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Duration) error {
+	if drain <= 0 {
+		drain = DefaultDrain
+	}
+	r := &relay{in: in, client: newOutlet(client, nil), server: newOutlet(server, server.CloseWrite),
+		clientEnded: make(chan struct{}), serverEnded: make(chan struct{}), drained: make(chan struct{})}
+	go r.client.deliver(ctx)
+	go r.server.deliver(ctx)
+	go r.fromClient(ctx)
+	go r.fromServer(ctx)
+
+	select {
+	case <-r.serverEnded:
+	case <-r.clientEnded:
+		r.settle()
+		r.drain(ctx, drain)
+	case <-ctx.Done():
+	}
+	r.server.close()
+	server.Close()
+	<-r.serverEnded
+	return r.finish()
+}
+
+// drain waits until nothing is pending any more, the time is over, or there is no reason left to wait.
+func (r *relay) drain(ctx context.Context, limit time.Duration) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	select {
+	case <-r.drained:
+	case <-r.serverEnded:
+	case <-deadline.C:
+	case <-ctx.Done():
+	}
+}
+
+type relay struct {
+	in             Inspector
+	client, server *outlet
+
+	endClient   sync.Once
+	clientEnded chan struct{} // closed when the client wrote its last message, or takes no more
+	serverEnded chan struct{} // closed when the server's last message was read
+	cause       error         // what ended the server; set before serverEnded is closed
+	settled     sync.Once
+	drained     chan struct{} // closed when the client has ended and nothing is pending
+}
+
+// fromClient ends when the client does, or when the server takes nothing any more.
+func (r *relay) fromClient(ctx context.Context) {
+	_ = pump(ctx, r.client.conn, r.in.FromClient, func(out *jsonrpc.Outbox) error {
+		r.in.Commit(out)
+		r.client.post(out.ToClient)
+		return r.server.send(ctx, out.ToServer)
+	}) // whatever ended it, the client's part is over
+	r.endClient.Do(func() { close(r.clientEnded) })
+}
+
+// fromServer ends when the server does. A client that takes nothing any more does not end it: the server is still to be
+// read, recorded and stopped in order.
+func (r *relay) fromServer(ctx context.Context) {
+	defer close(r.serverEnded)
+	r.cause = pump(ctx, r.server.conn, r.in.FromServer, func(out *jsonrpc.Outbox) error {
+		r.in.Commit(out)
+		r.server.post(out.ToServer)
+		if err := r.client.send(ctx, out.ToClient); err != nil {
+			r.endClient.Do(func() { close(r.clientEnded) })
+		}
+		select {
+		case <-r.clientEnded:
+			r.settle()
+		default:
+		}
+		return nil
+	})
+}
+
+func pump(ctx context.Context, from Conn, judge func(*jsonrpc.Message, *jsonrpc.Outbox), release func(*jsonrpc.Outbox) error) error {
+	msgs := make([]jsonrpc.Message, batch)
+	var out jsonrpc.Outbox
+	for {
+		n, err := from.Read(ctx, msgs)
+		for i := range msgs[:n] {
+			judge(&msgs[i], &out)
+		}
+		if n > 0 {
+			if err := release(&out); err != nil {
+				return err
+			}
+			out.Reset()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// settle looks at what is pending after the client's end. Nothing held back: the server is told that nothing more comes.
+// Nothing unanswered: it may be closed.
+func (r *relay) settle() {
+	held, unanswered := r.in.Pending()
+	if held == 0 {
+		r.server.close()
+	}
+	if held+unanswered == 0 {
+		r.settled.Do(func() { close(r.drained) })
+	}
+}
+
+// finish tells the client, for a bounded time, what follows from the server's end.
+func (r *relay) finish() error {
+	var out jsonrpc.Outbox
+	r.in.Ended(r.cause, &out)
+	r.in.Commit(&out)
+	r.server.close()
+	r.client.close(out.ToClient...)
+	deadline := time.NewTimer(lastWords)
+	defer deadline.Stop()
+	select {
+	case <-r.client.delivered:
+	case <-deadline.C:
+	}
+	if errors.Is(r.cause, io.EOF) {
+		return nil
+	}
+	return r.cause
+}

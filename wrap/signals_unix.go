@@ -1,0 +1,20 @@
+//go:build unix
+
+package wrap
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+var (
+	stopSignals   = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT}
+	passedSignals = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
+)
+
+func stops(sig os.Signal) bool { return slices.Contains(stopSignals, sig) }
+
+// ignoreBrokenPipes lets a write to a client that is gone fail instead of killing us: the server is still to be stopped.
+func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }

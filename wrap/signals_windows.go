@@ -1,0 +1,12 @@
+package wrap
+
+import "os"
+
+var (
+	stopSignals   = []os.Signal{os.Interrupt}
+	passedSignals []os.Signal
+)
+
+func stops(os.Signal) bool { return true }
+
+func ignoreBrokenPipes() {}
