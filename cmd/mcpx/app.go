@@ -109,7 +109,7 @@ policy, notices when the server changes what it says about its tools, and record
 			root.AddCommand(command)
 		}
 	}
-	add(groupUse, a.checkCommand())
+	add(groupUse, a.wrapCommand(), a.checkCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand())
 	add(groupOther, a.versionCommand())
 	root.AddCommand(a.mockCommand())

@@ -31,7 +31,7 @@ func TestPrintableEscapesWhatMovesTheCursor(t *testing.T) {
 		"a\rb\tc\x00":       `a\u000db\u0009c\u0000`,
 		"\u202egnp.exe":     `\u202egnp.exe`,
 		"zero\u200bwidth":   `zero\u200bwidth`,
-		"bad \xff utf-8":    `bad \ufffd utf-8`,
+		"bad \xff utf-8":    "bad \ufffd utf-8",
 		"two\u2028lines":    `two\u2028lines`,
 		"emoji stays: 🙂 ok": "emoji stays: 🙂 ok",
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,8 @@ func (p *player) expectDenied(ctx context.Context, n *narrator, asked, tool stri
 	if !strings.Contains(err.Error(), part) {
 		return fmt.Errorf("%s: denied without naming %q: %w", asked, part, err)
 	}
-	n.refused(asked, err.Error())
+	// mcp-go puts its word for the error code in front of what mcpx said.
+	n.refused(asked, strings.TrimPrefix(err.Error(), "invalid request: denied by mcpx: "))
 	return nil
 }
 
@@ -192,7 +194,7 @@ func (p *player) rugPull(ctx context.Context, n *narrator) error {
 // record reads the audit log that the wrapper left, and verifies its chain.
 func (p *player) record(n *narrator) error {
 	n.step("Everything is on record, in a chain of hashes")
-	result, err := audit.Verify(p.state, p.audit)
+	result, err := audit.Verify(filepath.Join(p.state, headsName), p.audit)
 	if err != nil {
 		return fmt.Errorf("verify the audit log: %w", err)
 	}

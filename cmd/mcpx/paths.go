@@ -12,6 +12,7 @@ import (
 const (
 	configName = "mcpx.yaml"
 	lockName   = "mcpx.lock"
+	headsName  = "heads" // in the state folder: where each audit chain ends
 
 	configVariable = "MCPX_CONFIG"
 	stateVariable  = "MCPX_STATE_DIR"
