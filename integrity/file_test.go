@@ -1,0 +1,418 @@
+package integrity
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// writeLock pins a few things of two servers.
+func writeLock(t *testing.T, path string) {
+	t.Helper()
+	f := openFile(t, path)
+	p := f.Server("fs", Config{NewTools: "quarantine"})
+	list(t, p, Tools, clean, other)
+	list(t, p, Tools, strings.Replace(clean, "Reads", "Eats\u202e\U000e0041\u200b", 1), `{"name":"twin"}`, `{"name":"twin"}`, `{"name":"new","n":9007199254740993}`)
+	list(t, p, Prompts, `{"name":"review"}`)
+	if _, err := p.Instructions([]byte("Be kind.\nAlways."), true); err != nil {
+		t.Fatal(err)
+	}
+	p = f.Server("empty", Config{})
+	list(t, p, Tools)
+	if _, err := p.Instructions(nil, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLockFileLayout(t *testing.T) {
+	path := lockPath(t)
+	writeLock(t, path)
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/mcpx.lock"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if bytes.ContainsFunc(got, func(r rune) bool { return r != '\n' && hidden(r) }) {
+		t.Error("the file holds characters that a reader cannot see")
+	}
+	again, err := encode(openFile(t, path).content.Load())
+	if err != nil || !bytes.Equal(again, got) {
+		t.Errorf("reading and writing changes the file: %v\n%s", err, cmp.Diff(string(got), string(again)))
+	}
+}
+
+func TestOnlyTheLockFileIsLeftInTheFolder(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // there an open file cannot be removed, so the file that is locked stays
+	}
+	path := lockPath(t)
+	writeLock(t, path)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+}
+
+// badLocks are contents of mcpx.lock and what the error says of each.
+func badLocks(t *testing.T) map[string]struct{ content, says string } {
+	path := lockPath(t)
+	writeLock(t, path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(data)
+	edit := func(old, new string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("the lock file has no %q", old)
+		}
+		return strings.Replace(good, old, new, 1)
+	}
+	return map[string]struct{ content, says string }{
+		"empty":                  {"", "line 1, column 1"},
+		"cut off":                {good[:len(good)/2], "line "},
+		"merge conflict":         {edit("  \"servers\"", "<<<<<<< HEAD\n  \"servers\""), "line 3, column 1"},
+		"trailing text":          {good + "x", "something follows"},
+		"no object":              {"[]", "no version"},
+		"no version":             {"{}", "no version"},
+		"later version":          {edit(`"version": 1`, `"version": 2`), "version 2"},
+		"a member twice":         {edit(`"version": 1`, `"version": 1, "version": 1`), "duplicate"},
+		"a server twice":         {edit(`"empty":`, `"fs":`), "duplicate"},
+		"unknown member":         {edit(`"version": 1`, `"version": 1, "enforce": false`), `unknown member "enforce"`},
+		"unknown kind":           {edit(`"tools": {`, `"toolz": {`), `servers.fs: unknown member "toolz"`},
+		"unknown entry member":   {edit(`"definition": {`, `"allow": true, "definition": {`), "allow: unknown member"},
+		"approved, but not true": {edit(`"definition": {`, `"approved": 1, "definition": {`), "approved: unknown member or value"},
+		"definition edited":      {edit(`"Reads a file"`, `"Reads a File"`), "is not that of the definition"},
+		"digest edited":          {edit(`"digest": "mcpx1:`, `"digest": "mcpx1:0`), "is not that of the definition"},
+		"unknown digest version": {edit(`"digest": "mcpx1:`, `"digest": "mcpx9:`), `version "mcpx9" is unknown`},
+		"no digest":              {edit(`"digest"`, `"problem"`), "problem"},
+		"unknown problem":        {edit(`"problem": "twin"`, `"problem": "fine"`), `unknown problem "fine"`},
+		"problem with a pin":     {edit(`"definition": {`, `"problem": "twin", "definition": {`), "problem"},
+		"invalid UTF-8":          {edit("Reads", "\xff"), "UTF-8"},
+	}
+}
+
+func TestCorruptLockFileIsNeverOverwritten(t *testing.T) {
+	for name, row := range badLocks(t) {
+		t.Run(name, func(t *testing.T) {
+			path := lockPath(t)
+			running := openFile(t, path)
+			p := running.Server("fs", Config{})
+			list(t, p, Tools, other)
+			if err := os.WriteFile(path, []byte(row.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+
+			f, err := Open(path)
+			if err == nil || f != nil {
+				t.Fatalf("Open = %v, %v", f, err)
+			}
+			if !strings.Contains(err.Error(), row.says) || !strings.Contains(err.Error(), filepath.Base(path)) {
+				t.Errorf("the error must name the file and say %q: %v", row.says, err)
+			}
+			if found, err := p.Walk(Tools).Page(raws(other, `{"name":"new"}`), true); err == nil {
+				t.Errorf("a running process goes on: %v", found)
+			}
+			if _, err := p.Instructions([]byte("x"), true); err == nil {
+				t.Error("instructions are pinned")
+			}
+			if _, err := running.Approve("fs"); err == nil {
+				t.Error("Approve goes on")
+			}
+			if _, err := running.Reset("fs"); err == nil {
+				t.Error("Reset goes on")
+			}
+			wantJudge(t, "an unknown name", p, "new", false, "tool_unknown")
+			if after, err := os.ReadFile(path); err != nil || string(after) != row.content {
+				t.Errorf("the file was changed: %v\n%s", err, after)
+			}
+		})
+	}
+}
+
+// spoil makes every save fail: what it would use as a temporary file cannot be removed.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(path+".tmp", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFirstUseThatCannotBeSavedFails(t *testing.T) {
+	path := lockPath(t)
+	spoil(t, path)
+	p := openFile(t, path).Server("fs", Config{})
+	for range 2 {
+		if found, err := p.Walk(Tools).Page(raws(other), true); !errors.Is(err, errSave) || found != nil {
+			t.Errorf("Page = %v, %v", found, err)
+		}
+		wantJudge(t, "not saved", p, "list", false, "tool_unknown")
+	}
+	if _, err := p.Instructions(nil, false); !errors.Is(err, errSave) {
+		t.Errorf("Instructions: %v", err)
+	}
+}
+
+func TestViolationIsFoundWhereNothingCanBeSaved(t *testing.T) {
+	path := lockPath(t)
+	list(t, openFile(t, path).Server("fs", Config{}), Tools, clean, other)
+	spoil(t, path)
+	p := openFile(t, path).Server("fs", Config{NewTools: "quarantine"})
+	for range 2 {
+		wantBrief(t, "read-only", list(t, p, Tools, strings.Replace(clean, "Reads", "Eats", 1), `{"name":"new"}`),
+			"0 read_file changed withheld", "1 new added withheld", "-1 list removed")
+		wantJudge(t, "read-only", p, "read_file", false, "tool_changed")
+	}
+}
+
+func TestApprovalByAnotherProcessIsNoticed(t *testing.T) {
+	path := lockPath(t)
+	p := openFile(t, path).Server("fs", Config{NewTools: "quarantine"})
+	list(t, p, Tools, clean)
+	changed := strings.Replace(clean, "Reads", "Eats", 1)
+	list(t, p, Tools, changed, other)
+	wantJudge(t, "before", p, "read_file", false, "tool_changed")
+
+	done, err := openFile(t, path).Approve("fs", Target{Tools, "read_file"})
+	if err != nil || len(done) != 1 || done[0].Status != Changed {
+		t.Fatalf("Approve = %+v, %v", done, err)
+	}
+	wantJudge(t, "approved", p, "read_file", true, "")
+	wantJudge(t, "not approved", p, "list", false, "tool_added")
+	wantBrief(t, "approved", list(t, p, Tools, changed, other), "0 read_file same", "1 list added withheld")
+	wantBrief(t, "the old one is a change now", list(t, p, Tools, clean, other), "0 read_file changed withheld", "1 list added withheld")
+
+	if _, err := openFile(t, path).Approve("fs"); err != nil {
+		t.Fatal(err)
+	}
+	wantBrief(t, "all approved", list(t, p, Tools, clean, other), "0 read_file same", "1 list same")
+	if _, err := openFile(t, path).Reset("fs"); err != nil {
+		t.Fatal(err)
+	}
+	wantBrief(t, "reset", list(t, p, Tools, changed), "0 read_file baseline")
+}
+
+// What a process sees of its own server counts for it, not what another process saw of another instance.
+func TestProcessesDoNotDisturbEachOther(t *testing.T) {
+	path := lockPath(t)
+	good := openFile(t, path).Server("fs", Config{})
+	list(t, good, Tools, clean)
+	bad := openFile(t, path).Server("fs", Config{})
+	wantBrief(t, "bad", list(t, bad, Tools, strings.Replace(clean, "Reads", "Eats", 1)), "0 read_file changed withheld")
+	wantJudge(t, "unknown, so that the file is read", good, "x", false, "tool_unknown")
+	wantJudge(t, "good", good, "read_file", true, "")
+	wantBrief(t, "good", list(t, good, Tools, clean), "0 read_file same")
+	wantJudge(t, "bad", bad, "read_file", false, "tool_changed")
+}
+
+func TestApproveRefusesAsAWhole(t *testing.T) {
+	path := lockPath(t)
+	writeLock(t, path)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := openFile(t, path)
+	for name, targets := range map[string][]Target{
+		"a twin":            {{Tools, "new"}, {Tools, "twin"}},
+		"an unknown name":   {{Tools, "new"}, {Tools, "nwe"}},
+		"a prompt, no tool": {{Tools, "review"}},
+		"everything":        nil,
+	} {
+		if done, err := f.Approve("fs", targets...); err == nil {
+			t.Errorf("%s: approved %v", name, done)
+		}
+	}
+	if _, err := f.Approve("nobody"); err == nil {
+		t.Error("approved for an unknown server")
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the file was changed: %v\n%s", err, cmp.Diff(string(before), string(after)))
+	}
+}
+
+func TestFileBehindALinkIsReplacedNotTheLink(t *testing.T) {
+	path := lockPath(t)
+	writeLock(t, path)
+	link := filepath.Join(t.TempDir(), "mcpx.lock")
+	if err := os.Symlink(path, link); err != nil {
+		if runtime.GOOS == "windows" {
+			return // needs a privilege there
+		}
+		t.Fatal(err)
+	}
+	if _, err := openFile(t, link).Reset("fs"); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info, err)
+	}
+	if got := openFile(t, path).Servers(); len(got) != 1 {
+		t.Errorf("servers: %v", got)
+	}
+}
+
+// Goroutines that share a File and others that each have their own, as processes do, pin at the same time.
+func TestConcurrentPinsAreAllKept(t *testing.T) {
+	path := lockPath(t)
+	shared := openFile(t, path)
+	const n = 100
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			f := shared
+			if i%2 == 0 {
+				var err error
+				if f, err = Open(path); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			p := f.Server("one", Config{})
+			if _, err := p.Resume(Tools).Page(raws(fmt.Sprintf(`{"name":"tool_%d"}`, i)), false); err != nil {
+				t.Error(err)
+			}
+			if _, err := f.Server(fmt.Sprintf("server_%d", i), Config{}).Instructions(nil, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	f := openFile(t, path)
+	if got := len(f.Entries("one")); got != n {
+		t.Errorf("%d tools of one server are pinned, want %d", got, n)
+	}
+	if got := len(f.Servers()); got != n+1 {
+		t.Errorf("%d servers, want %d", got, n+1)
+	}
+}
+
+// The first of two that see different definitions first decides; the other one is told.
+func TestFirstUseIsDecidedOnce(t *testing.T) {
+	path := lockPath(t)
+	const n = 16
+	statuses := make([]Status, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		f := openFile(t, path) // all see an absent file
+		wg.Go(func() {
+			found, err := f.Server("fs", Config{}).Walk(Tools).Page(raws(fmt.Sprintf(`{"name":"a","v":%d}`, i)), true)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			statuses[i] = found[0].Status
+		})
+	}
+	wg.Wait()
+	count := make(map[Status]int)
+	for _, s := range statuses {
+		count[s]++
+	}
+	if diff := cmp.Diff(map[Status]int{Baseline: 1, Changed: n - 1}, count); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// saverVariable makes TestSaverProcess save to the file that it names, for ever.
+const saverVariable = "INTEGRITY_TEST_SAVER"
+
+func TestSaverProcess(t *testing.T) {
+	path, name, ok := strings.Cut(os.Getenv(saverVariable), "|")
+	if !ok {
+		return // run by TestKilledSaveLeavesAWholeFile only
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := f.Server(name, Config{})
+	for i := 0; ; i++ {
+		big := fmt.Sprintf(`{"name":"tool_%d","description":%q}`, i%50, strings.Repeat("x", 10_000+i))
+		if _, err := p.Resume(Tools).Page(raws(big), false); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("saved")
+	}
+}
+
+func TestKilledSaveLeavesAWholeFile(t *testing.T) {
+	path := lockPath(t)
+	for round := range 8 {
+		kill := saveAndKill(t, path, round)
+		f, err := Open(path)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		for i := range kill {
+			if got := len(f.Entries(fmt.Sprintf("killed_%d_%d", round, i))); got < 3 {
+				t.Errorf("round %d: %d pins of a process that had saved three", round, got)
+			}
+		}
+		// What the killed left behind disturbs nobody.
+		if _, err := f.Server("survivor", Config{}).Resume(Tools).Page(raws(fmt.Sprintf(`{"name":"tool_%d"}`, round)), false); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	if got := len(openFile(t, path).Entries("survivor")); got != 8 {
+		t.Errorf("the survivor has %d pins", got)
+	}
+	if _, err := os.Stat(path + ".tmp"); err == nil {
+		t.Error("a temporary file was left")
+	}
+}
+
+// saveAndKill lets two processes save at the same time and kills each after it has saved a few times.
+func saveAndKill(t *testing.T, path string, round int) int {
+	const processes = 2
+	var wg sync.WaitGroup
+	for i := range processes {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestSaverProcess$")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|killed_%d_%d", saverVariable, path, round, i))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			lines := bufio.NewScanner(out)
+			for n := 0; n < 3+round && lines.Scan(); {
+				if lines.Text() != "saved" {
+					t.Errorf("the process says %q", lines.Text())
+					break
+				}
+				n++
+			}
+			if err := cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			_ = cmd.Wait()
+		})
+	}
+	wg.Wait()
+	return processes
+}
