@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rohitgs28/mcpx/integrity"
+)
+
+// Exit codes of `pins verify`. Where several apply the gravest is used: changed, removed, added.
+const (
+	exitAdded   = 10
+	exitChanged = 11
+	exitRemoved = 12
+)
+
+func (a *app) pinsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "pins",
+		Short: "Review and approve what servers say about their tools, prompts and themselves",
+		Long: `The first time that mcpx sees a server's tools, prompts and instructions it pins them in mcpx.lock, beside
+the configuration in use or else in the state folder. What differs from its pin later is withheld until you
+approve it here. Running wrappers notice an approval by themselves.
+
+mcpx.lock is made to be committed: then everybody works with what was reviewed.`,
+		Example: `  mcpx pins list
+  mcpx pins diff filesystem
+  mcpx pins approve filesystem read_file
+  mcpx pins verify filesystem -- npx -y @modelcontextprotocol/server-filesystem /data`,
+	}
+	command.AddCommand(a.pinsList(), a.pinsDiff(), a.pinsApprove(), a.pinsReset(), a.pinsVerify())
+	return command
+}
+
+func (a *app) pinsList() *cobra.Command {
+	return &cobra.Command{
+		Use:               "list [SERVER]",
+		Short:             "List what is pinned, and what differs from it",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completePins,
+		RunE: func(_ *cobra.Command, args []string) error {
+			entries, _, err := a.pinEntries(args)
+			if err != nil {
+				return err
+			}
+			return a.printPins(entries)
+		},
+	}
+}
+
+func (a *app) pinsDiff() *cobra.Command {
+	return &cobra.Command{
+		Use:   "diff [SERVER [TOOL]]",
+		Short: "Show what waits for review, field by field",
+		Long: `Diff shows each tool, prompt and instructions that differ from their pins: the path of every field that
+changed, what it said and what it says now. Characters that cannot be seen are shown as escapes.`,
+		Args:              cobra.MaximumNArgs(2),
+		ValidArgsFunction: a.completePins,
+		RunE: func(_ *cobra.Command, args []string) error {
+			entries, path, err := a.pinEntries(args)
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				entries = slices.DeleteFunc(entries, func(e integrity.Entry) bool { return e.Kind == integrity.Instructions || e.Name != args[1] })
+				if len(entries) == 0 {
+					return fmt.Errorf("server %q in %q has no tool or prompt %q: see `mcpx pins list`", args[0], path, args[1])
+				}
+			}
+			return a.printPinDiffs(entries)
+		},
+	}
+}
+
+func (a *app) pinsApprove() *cobra.Command {
+	var pick pinTargets
+	command := &cobra.Command{
+		Use:   "approve SERVER [TOOL...]",
+		Short: "Make what the server says now the pin",
+		Long: `Approve pins the changed or new definitions that wait for review, and forgets the pins of tools that were
+removed. It prints what it approved. A tool that is as pinned is marked as approved by a person, which also
+lets it pass where another server has a tool of its name and shadowed_tools is enforce.`,
+		Example: `  mcpx pins approve filesystem read_file write_file
+  mcpx pins approve filesystem --prompt review --instructions
+  mcpx pins approve filesystem --all`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completePins,
+		RunE: func(_ *cobra.Command, args []string) error {
+			targets, err := pick.targets(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.reviewPins(args[0], targets, (*integrity.File).Approve, a.printApproved)
+		},
+	}
+	pick.flags(command)
+	command.Flags().BoolVar(&pick.all, "all", false, "everything of the server that waits for review")
+	return command
+}
+
+func (a *app) pinsReset() *cobra.Command {
+	var pick pinTargets
+	command := &cobra.Command{
+		Use:   "reset SERVER [TOOL...]",
+		Short: "Forget pins, so that what is seen next is new",
+		Long: `Reset forgets the pins of tools, and what waits for review under their names. When they are seen next they
+are new tools, for which new_tools decides. Without a TOOL it forgets the whole server: what it lists next
+is trusted and pinned as on the first day.`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completePins,
+		RunE: func(_ *cobra.Command, args []string) error {
+			pick.all = !pick.any(args[1:])
+			targets, err := pick.targets(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.reviewPins(args[0], targets, (*integrity.File).Reset, a.printReset)
+		},
+	}
+	pick.flags(command)
+	return command
+}
+
+// pinTargets are the flags that say what of a server is meant.
+type pinTargets struct {
+	prompts           []string
+	instructions, all bool
+}
+
+func (t *pinTargets) flags(command *cobra.Command) {
+	command.Flags().StringArrayVar(&t.prompts, "prompt", nil, "a prompt of that `NAME`; may be repeated")
+	command.Flags().BoolVar(&t.instructions, "instructions", false, "the server's instructions")
+}
+
+func (t *pinTargets) any(tools []string) bool {
+	return len(tools) > 0 || len(t.prompts) > 0 || t.instructions
+}
+
+// targets gives what is meant; none means everything.
+func (t *pinTargets) targets(tools []string) ([]integrity.Target, error) {
+	switch {
+	case t.all && t.any(tools):
+		return nil, errors.New("--all goes without names of tools and without --prompt and --instructions")
+	case t.all:
+		return nil, nil
+	case !t.any(tools):
+		return nil, errors.New("nothing named: give the names of tools, --prompt, --instructions or --all")
+	}
+	var list []integrity.Target
+	for _, name := range tools {
+		list = append(list, integrity.Target{Kind: integrity.Tools, Name: name})
+	}
+	for _, name := range t.prompts {
+		list = append(list, integrity.Target{Kind: integrity.Prompts, Name: name})
+	}
+	if t.instructions {
+		list = append(list, integrity.Target{Kind: integrity.Instructions})
+	}
+	return list, nil
+}
+
+// openPins opens the lock file in use.
+func (a *app) openPins() (*integrity.File, error) {
+	path, err := a.lockPath()
+	if err != nil {
+		return nil, err
+	}
+	return integrity.Open(path)
+}
+
+// pinEntries gives the entries of the server that args begin with, or of all servers, and the file's path.
+func (a *app) pinEntries(args []string) ([]integrity.Entry, string, error) {
+	file, err := a.openPins()
+	if err != nil {
+		return nil, "", err
+	}
+	servers := file.Servers()
+	if len(args) > 0 {
+		if err := knownServer(file, args[0]); err != nil {
+			return nil, "", err
+		}
+		servers = args[:1]
+	}
+	entries := []integrity.Entry{}
+	for _, server := range servers {
+		entries = append(entries, file.Entries(server)...)
+	}
+	return entries, file.Path(), nil
+}
+
+func knownServer(file *integrity.File, server string) error {
+	servers := file.Servers()
+	if slices.Contains(servers, server) {
+		return nil
+	}
+	remedy := "known are " + choices(servers)
+	if len(servers) == 0 {
+		remedy = "nothing is pinned yet; that happens when a client lists the tools of a wrapped server"
+	} else if guess := nearest(server, servers); guess != "" {
+		remedy = "did you mean " + guess + "?"
+	}
+	return fmt.Errorf("server %q is not in %q: %s", server, file.Path(), remedy)
+}
+
+func (a *app) reviewPins(server string, targets []integrity.Target,
+	act func(*integrity.File, string, ...integrity.Target) ([]integrity.Entry, error),
+	report func(server string, done []integrity.Entry) error,
+) error {
+	file, err := a.openPins()
+	if err != nil {
+		return err
+	}
+	if err := knownServer(file, server); err != nil {
+		return err
+	}
+	done, err := act(file, server, targets...)
+	if err != nil {
+		return err
+	}
+	return report(server, done)
+}
+
+// completePins completes the name of a server, then those of its tools.
+func (a *app) completePins(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	file, err := a.openPins()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	if len(args) == 0 {
+		return file.Servers(), cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []cobra.Completion
+	for _, e := range file.Entries(args[0]) {
+		if e.Kind == integrity.Tools && !slices.Contains(args[1:], e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
