@@ -128,7 +128,7 @@ func judgeMembers(rules []*toolRule, name, arguments []byte) Decision {
 			return twin.deniedTwin(name, member)
 		case strict != nil:
 			rule := strict.path + ".deny_unknown_args"
-			return denied(rule, "tool %s: argument %s is unknown to the policy (%s)", show(name), show(member), rule)
+			return denied(rule, "tool %s: argument %s is unknown to the policy (%s)", quoted(name), quoted(member), rule)
 		}
 	}
 	return allowed(DefaultRule)
@@ -136,7 +136,7 @@ func judgeMembers(rules []*toolRule, name, arguments []byte) Decision {
 
 func (a *argRule) deniedTwin(tool, member []byte) Decision {
 	return denied(a.rule, "tool %s: argument %s differs from %q only by case or look-alike characters (%s)",
-		show(tool), show(member), a.spelt, a.rule)
+		quoted(tool), quoted(member), a.spelt, a.rule)
 }
 
 // isTwin reports whether a name folds to the key. The caller knows that it is not the name behind the key.
@@ -151,7 +151,7 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 		if i > 0 && value != nil {
 			if value[0] != '{' {
 				return denied(a.rule, "tool %s: argument %q cannot be found: what holds it is no object (%s)",
-					show(tool), a.spelt, a.rule)
+					quoted(tool), a.spelt, a.rule)
 			}
 			for member := range jsonrpc.Members(value) {
 				if string(member) != name && isTwin(member, a.keys[i]) {
@@ -166,7 +166,7 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 		return allowed(DefaultRule)
 	}
 	rule := a.rule + "." + member
-	return denied(rule, "tool %s: argument %q %s (%s)", show(tool), a.spelt, how, rule)
+	return denied(rule, "tool %s: argument %q %s (%s)", quoted(tool), a.spelt, how, rule)
 }
 
 // isObject reports whether a raw JSON value is an object.

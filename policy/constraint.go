@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"strconv"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -56,8 +58,10 @@ func (s *Scalar) UnmarshalYAML(unmarshal func(any) error) error {
 	if err := unmarshal(&value); err != nil {
 		return err
 	}
-	switch value.(type) {
-	case bool, int, int64, uint64, float64:
+	switch v := value.(type) {
+	case bool:
+		*s = Scalar(strconv.FormatBool(v)) // YAML also writes True and TRUE
+	case int, int64, uint64, float64:
 		*s = Scalar(text) // as written; Validate refuses what JSON would not write so
 	default:
 		quoted, err := jsontext.AppendQuote(nil, text)

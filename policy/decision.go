@@ -36,8 +36,8 @@ func denied(rule, format string, args ...any) Decision {
 	return Decision{Rule: rule, Reason: fmt.Sprintf(format, args...)}
 }
 
-// show returns a name from outside in a form that is safe in a sentence.
-func show(name []byte) string {
+// quoted returns a name from outside in a form that is safe in a sentence.
+func quoted(name []byte) string {
 	const limit = 200
 	if len(name) <= limit {
 		return strconv.QuoteToASCII(string(name))

@@ -126,16 +126,14 @@ func (e *Engine) Prompt(name []byte) Decision {
 func (e *Engine) name(kind string, name []byte, of func(*layer) *targets, tr *Trace) Decision {
 	if len(name) == 0 || !clean(name) {
 		return tr.note(denied(NameRule,
-			"%s %s is denied: its name is empty or holds control, bidi or zero-width characters", kind, show(name)))
+			"%s %s is denied: its name is empty or holds control, bidi or zero-width characters", kind, quoted(name)))
 	}
 	decision := allowed(DefaultRule)
 	if !e.rules {
 		return decision
 	}
-	var buf [128]byte
-	key := fold(buf[:0], name)
 	for _, l := range e.layers {
-		d := of(l).judge(kind, name, key, tr)
+		d := of(l).judge(kind, name, tr)
 		if !d.Allow {
 			return d
 		}
@@ -157,11 +155,11 @@ func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
 	}
 	for _, l := range e.layers {
 		if l.readOnly {
-			return tr.note(denied(l.readRule, "tool %s: calls are denied by %s", show(name), l.readRule))
+			return tr.note(denied(l.readRule, "tool %s: calls are denied by %s", quoted(name), l.readRule))
 		}
 	}
 	if arguments != nil && !isObject(arguments) {
-		return tr.note(denied(ArgumentsRule, "tool %s: the arguments are no object", show(name)))
+		return tr.note(denied(ArgumentsRule, "tool %s: the arguments are no object", quoted(name)))
 	}
 	for _, l := range e.layers {
 		if d := l.toolRules.judge(name, arguments, e.files, tr); !d.Allow {
@@ -179,7 +177,7 @@ func (e *Engine) Resource(uri []byte) Decision {
 	}
 	judged, problem := judgedURI(uri)
 	if problem != "" {
-		return denied(NameRule, "resource %s is denied: its URI %s", show(uri), problem)
+		return denied(NameRule, "resource %s is denied: its URI %s", quoted(uri), problem)
 	}
 	return e.resource("resource", judged)
 }
@@ -193,7 +191,7 @@ func (e *Engine) Template(uriTemplate []byte) Decision {
 	}
 	if !clean(uriTemplate) || len(uriTemplate) == 0 || strings.Contains(string(uriTemplate), `\`) ||
 		strings.Contains(string(uriTemplate), "/../") {
-		return denied(NameRule, "resource template %s is denied: its URI is not in normal form", show(uriTemplate))
+		return denied(NameRule, "resource template %s is denied: its URI is not in normal form", quoted(uriTemplate))
 	}
 	return e.resource("resource template", uriTemplate)
 }
@@ -201,7 +199,7 @@ func (e *Engine) Template(uriTemplate []byte) Decision {
 func (e *Engine) resource(kind string, judged []byte) Decision {
 	decision := allowed(DefaultRule)
 	for _, l := range e.layers {
-		d := l.resources.judge(kind, judged, nil, nil)
+		d := l.resources.judge(kind, judged, nil)
 		if !d.Allow {
 			return d
 		}

@@ -29,14 +29,18 @@ type glob struct {
 func (g *glob) exact() bool { return g.re == nil && !g.prefix }
 
 func (g *glob) match(name []byte) bool {
-	switch {
-	case g.re != nil:
+	if g.re != nil {
 		return g.re.Match(name)
-	case g.prefix:
-		return len(name) >= len(g.literal) && string(name[:len(g.literal)]) == g.literal
-	default:
-		return string(name) == g.literal
 	}
+	return g.matchPlain(name)
+}
+
+// matchPlain is match for a pattern without an automaton. It keeps the name off the heap.
+func (g *glob) matchPlain(name []byte) bool {
+	if g.prefix {
+		return len(name) >= len(g.literal) && string(name[:len(g.literal)]) == g.literal
+	}
+	return string(name) == g.literal
 }
 
 // compileGlob translates a pattern. Go's regexp package guarantees that matching is linear.

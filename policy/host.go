@@ -75,7 +75,7 @@ func parseURL(text string) (scheme, host, port, problem string) {
 		return "", "", "", problem
 	}
 	u, err := url.Parse(text)
-	if err != nil || !strings.EqualFold(u.Hostname(), host) || u.Port() != port {
+	if err != nil || !strings.EqualFold(u.Hostname(), strings.Trim(host, "[]")) || u.Port() != port {
 		return "", "", "", "is not a URL that all parsers agree on"
 	}
 	return scheme, host, port, ""

@@ -108,7 +108,7 @@ func (l *Limiter) Allow(server, client string, tool []byte) Decision {
 		}
 		rule := [3]string{l.servers.rule, l.tools.rule, l.clients.rule}[i]
 		d := denied(rule, "too many messages: %s allows %v per second", rule, float64(b.Limit()))
-		d.RetryAfter = time.Duration((1 - b.TokensAt(now)) / float64(b.Limit()) * float64(time.Second))
+		d.RetryAfter = time.Duration(math.Ceil((1-b.TokensAt(now))/float64(b.Limit())*1000)) * time.Millisecond
 		return d
 	}
 	for _, b := range taken {

@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // patterns is one compiled list of the configuration.
 type patterns struct {
@@ -70,21 +73,21 @@ func compileTargets(allowPath, denyPath string, allowed, denied []string, compil
 
 func (t *targets) empty() bool { return t.allow.empty() && t.deny.empty() }
 
-// judge decides about one name. The kind ("tool") is for the reason. key is the fold of the name.
-func (t *targets) judge(kind string, name, key []byte, tr *Trace) Decision {
+// judge decides about one name. The kind ("tool") is for the reason.
+func (t *targets) judge(kind string, name []byte, tr *Trace) Decision {
 	if rule := t.deny.match(name); rule != "" {
-		return tr.note(denied(rule, "%s %s is denied by %s", kind, show(name), rule))
+		return tr.note(denied(rule, "%s %s is denied by %s", kind, quoted(name), rule))
 	}
-	if rule := t.twins.of(name, key); rule != "" {
+	if rule := t.twins.of(name); rule != "" {
 		return tr.note(denied(rule, "%s %s is denied: only case or look-alike characters tell it from a name in %s",
-			kind, show(name), rule))
+			kind, quoted(name), rule))
 	}
 	if t.allow.empty() {
 		return allowed(DefaultRule)
 	}
 	rule := t.allow.match(name)
 	if rule == "" {
-		return tr.note(denied(t.path, "%s %s is not in %s", kind, show(name), t.path))
+		return tr.note(denied(t.path, "%s %s is not in %s", kind, quoted(name), t.path))
 	}
 	return tr.note(allowed(rule))
 }
@@ -123,20 +126,30 @@ func (t *twins) add(g *glob, pattern, rule string, globs bool) {
 	}
 }
 
-func (t *twins) of(name, key []byte) string {
+// of returns the rule whose name or pattern a name is a twin of, "" if there is none.
+func (t *twins) of(name []byte) string {
 	if t == nil || len(t.keys)+len(t.globs) == 0 {
 		return ""
 	}
 	if _, ok := t.named[string(name)]; ok {
 		return ""
 	}
+	var buf [128]byte
+	key := fold(buf[:0], name)
 	if rule := t.keys[string(key)]; rule != "" {
 		return rule
 	}
 	for _, g := range t.globs {
-		if g.folded.match(key) && !g.spelled.match(name) {
+		if g.match(key) && !g.spelled.match(name) {
 			return g.rule
 		}
 	}
 	return ""
+}
+
+func (g foldedGlob) match(key []byte) bool {
+	if g.folded.re == nil {
+		return g.folded.matchPlain(key)
+	}
+	return g.folded.re.Match(bytes.Clone(key)) // a copy, for the regexp package would move every key to the heap
 }

@@ -10,6 +10,20 @@ const (
 	ServerNotification
 )
 
+func (k Kind) String() string {
+	switch k {
+	case ClientRequest:
+		return "request of a client"
+	case ServerRequest:
+		return "request of a server"
+	case ClientNotification:
+		return "notification of a client"
+	case ServerNotification:
+		return "notification of a server"
+	}
+	return "kind of message"
+}
+
 // An Era is a set of protocol eras.
 type Era uint8
 

@@ -1,44 +1,16 @@
 package policy
 
-// Method decides whether a client may send a method, as a request or a notification. It does not look at the
-// target: where [Lookup] names one, that is judged too.
-func (e *Engine) Method(method string) Decision {
-	return e.method(method, ClientRequest|ClientNotification)
-}
-
-// ServerNotification decides whether a server may send a notification.
-func (e *Engine) ServerNotification(method string) Decision {
-	return e.method(method, ServerNotification)
-}
-
-// ServerRequest decides whether a server may ask its client, by a request or inside an input_required result.
-func (e *Engine) ServerRequest(method string) Decision {
-	for _, l := range e.layers {
-		member, verdict := l.requests.of(method)
-		if verdict != "" && verdict != allow {
-			rule := l.label + ".server_requests." + member
-			return denied(rule, "%s from the server is denied by %s", show([]byte(method)), rule)
-		}
-	}
-	return e.method(method, ServerRequest)
-}
-
-func (r ServerRequests) of(method string) (member, verdict string) {
-	switch method {
-	case "sampling/createMessage":
-		return "sampling", r.Sampling
-	case "elicitation/create":
-		return "elicitation", r.Elicitation
-	case "roots/list":
-		return "roots", r.Roots
-	}
-	return "", ""
-}
-
-// method passes what the protocol knows. Anything else passes while there are no rules; once there are, the
+// Method decides whether a method may travel in the given way; pass exactly one [Kind]. It does not look at the
+// target: where [Lookup] names one, that is judged too. What servers request goes to [Engine.ServerRequest].
+//
+// A method that the protocol knows in that way passes. One that it knows only in another way, such as tools/call
+// without an id, is denied, rules or not. Anything else passes while there are no rules; once there are, the
 // server's own allow_methods must name it, and so must that of each layer that has one.
-func (e *Engine) method(method string, kinds Kind) Decision {
-	if m, ok := Lookup(method); ok && m.Kinds&kinds != 0 {
+func (e *Engine) Method(method string, kind Kind) Decision {
+	if m, ok := Lookup(method); ok {
+		if m.Kinds&kind == 0 {
+			return denied(MethodRule, "%s is not a %s", method, kind)
+		}
 		return allowed(DefaultRule)
 	}
 	if !e.rules {
@@ -51,7 +23,31 @@ func (e *Engine) method(method string, kinds Kind) Decision {
 		}
 	}
 	if opened == "" {
-		return denied(MethodRule, "method %s is unknown; %s.allow_methods can open it", show([]byte(method)), serverLabel)
+		return denied(MethodRule, "method %s is unknown; allow_methods of the server's policy can open it", quoted([]byte(method)))
 	}
 	return allowed(opened)
+}
+
+// ServerRequest decides whether a server may ask its client, by a request or inside an input_required result.
+func (e *Engine) ServerRequest(method string) Decision {
+	for _, l := range e.layers {
+		member, verdict := l.requests.of(method)
+		if verdict != "" && verdict != allow {
+			rule := l.label + ".server_requests." + member
+			return denied(rule, "%s from the server is denied by %s", quoted([]byte(method)), rule)
+		}
+	}
+	return e.Method(method, ServerRequest)
+}
+
+func (r ServerRequests) of(method string) (member, verdict string) {
+	switch method {
+	case "sampling/createMessage":
+		return "sampling", r.Sampling
+	case "elicitation/create":
+		return "elicitation", r.Elicitation
+	case "roots/list":
+		return "roots", r.Roots
+	}
+	return "", ""
 }

@@ -101,14 +101,15 @@ func normalAuthority(scheme, authority string) string {
 
 // normalPath refuses segments that servers clean away, and encoded separators.
 func normalPath(path []byte) string {
-	for i, segment := range bytes.Split(path, []byte("/")) {
-		last := i == bytes.Count(path, []byte("/"))
+	for i, rest := 0, path; rest != nil; i++ {
+		segment, after, more := bytes.Cut(rest, []byte("/"))
 		switch {
 		case string(segment) == "." || string(segment) == "..":
 			return "has a . or .. segment"
-		case len(segment) == 0 && i > 0 && !last:
+		case len(segment) == 0 && i > 0 && more:
 			return "has an empty path segment"
 		}
+		rest = after // nil behind the last segment
 	}
 	for i := bytes.IndexByte(path, '%'); i >= 0 && i+2 < len(path); {
 		switch c := unhex(path[i+1])<<4 | unhex(path[i+2]); {

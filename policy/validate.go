@@ -140,7 +140,7 @@ func (p *problems) oneOf(path string, c Constraint) {
 
 func (p *problems) scalar(path string, s Scalar) {
 	if _, ok := readScalar([]byte(s)); !ok {
-		p.add(path, "%q is not a text, a number as JSON writes it, true or false; put quotes around a text", string(s))
+		p.add(path, "%s is not a text, a number as JSON writes it, true or false; put quotes around a text", s)
 	}
 }
 
@@ -191,7 +191,7 @@ func (p *problems) bound(path string, s Scalar) (decimal, bool) {
 	}
 	d, ok := parseDecimal([]byte(s))
 	if !ok {
-		p.add(path, "%q is not a number as JSON writes it", string(s))
+		p.add(path, "%s is not a number as JSON writes it", s)
 	}
 	return d, ok
 }
