@@ -81,7 +81,7 @@ func (c Config) Validate() error {
 type Options struct {
 	Config
 	DefaultDir string // the folder that is used when Config.Path is empty; required then
-	StateDir   string // where heads are kept, so that a cut tail is found; "" keeps none
+	StateDir   string // a folder for the heads of all logs, so that a cut tail is found; "" keeps none
 	Source     string // wrap or hub
 	Version    string // of mcpx; said in the first event of each file
 

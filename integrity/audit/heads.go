@@ -43,7 +43,7 @@ func newHeads(stateDir, log string) heads {
 	if stateDir == "" {
 		return heads{}
 	}
-	return heads{dir: filepath.Join(stateDir, "audit-heads"), log: log}
+	return heads{dir: stateDir, log: log}
 }
 
 // prefix begins the names of all files of this log.

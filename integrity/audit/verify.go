@@ -392,7 +392,7 @@ func events(from, to uint64) string {
 
 // confession takes note of what the log says of itself.
 func (v *verifier) confession(path string, number int, r *Record) {
-	if r.Kind != Anomaly {
+	if r.Kind != Anomaly || r.Session != "" { // only links have one
 		return
 	}
 	switch r.Reason {
