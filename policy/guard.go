@@ -160,8 +160,6 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 	*out = instead
 }
 
-const auditRule = "audit.on_failure"
-
 // Ended answers everything that the server can no longer answer. cause says how it ended.
 func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	g.mu.Lock()
@@ -185,7 +183,7 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
 	}
 	for _, c := range lost {
-		g.decide(c, Decision{Rule: "server.exited", Reason: reason})
+		g.decide(c, Decision{Rule: exitedRule, Reason: reason})
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request was not executed", nil))
 	}
 }

@@ -60,14 +60,12 @@ func (t *table) recycle(c *call) {
 	}
 }
 
-// known reports whether a request of that id is in flight.
-func (t *table) known(key jsonrpc.Key) bool {
-	c := t.calls[key]
-	return c != nil && !c.cancelled
-}
+// known reports whether a request of that id is in flight. One that was cancelled is: its answer may still come, and must
+// not be taken for that of another request.
+func (t *table) known(key jsonrpc.Key) bool { return t.calls[key] != nil }
 
 func (t *table) put(c *call) {
-	if old := t.calls[c.key]; old == nil && len(t.calls)-t.open > maxCancelled {
+	if len(t.calls)-t.open > maxCancelled {
 		t.purge()
 	}
 	t.calls[c.key] = c
@@ -127,6 +125,27 @@ func (c *call) fill(m *jsonrpc.Message, now time.Time) {
 	c.modern = isModern(m)
 	trace, _ := m.Text(jsonrpc.MetaTraceparent)
 	c.trace = append(c.trace[:0], trace...)
+}
+
+// aim notes what a request is about: its target and arguments.
+func (c *call) aim(m *jsonrpc.Message) {
+	var target []byte
+	switch c.method.Target {
+	case ToolTarget, PromptTarget:
+		target, _ = m.Text(jsonrpc.Name)
+		c.args = m.Field(jsonrpc.Arguments)
+	case ResourceTarget:
+		target, _ = m.Text(jsonrpc.URI)
+	case RefTarget:
+		kind, _ := m.Text(jsonrpc.RefType)
+		if c.prompt = string(kind) == "ref/prompt"; c.prompt {
+			target, _ = m.Text(jsonrpc.RefName)
+		} else {
+			target, _ = m.Text(jsonrpc.RefURI)
+		}
+	case SubscriptionsTarget, NoTarget:
+	}
+	c.target = append(c.target[:0], target...)
 }
 
 // modernRevision is the first revision without sessions: a request's _meta names its own.

@@ -8,7 +8,10 @@ import (
 
 // clientRequest takes one request of the client through all steps.
 func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
-	c, d := g.admit(m)
+	g.mu.Lock()
+	c := g.fromCli.fresh()
+	d := g.admit(c, m)
+	g.mu.Unlock()
 	if d.Allow {
 		d = g.judge(c, m)
 	}
@@ -18,34 +21,32 @@ func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.settle(c, d, m, out)
 }
 
-// admit makes the record of a request and checks what needs no rule: its id is free, the link is open.
-func (g *Guard) admit(m *jsonrpc.Message) (*call, Decision) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.fromCli.fresh()
+// admit makes c the record of a request and checks what needs no rule: its id is free, the link is open. g.mu is held.
+func (g *Guard) admit(c *call, m *jsonrpc.Message) Decision {
 	c.fill(m, g.now())
 	var known bool
 	if c.method, known = Lookup(m.Method); !known || c.method.Kinds&ClientRequest == 0 {
 		c.method = Method{Name: m.Method}
 	}
+	c.aim(m)
 	switch {
 	case g.ended:
-		return c, Decision{Rule: "server.exited", Reason: "the server has exited"}
+		return denied(exitedRule, "the server has exited")
 	case g.fromCli.known(c.key) || g.holds(c.key):
-		return c, Decision{Rule: "jsonrpc.id", Reason: "a request with this id is still in flight"}
+		return denied(idRule, "a request with this id is still in flight")
 	case c.modern || c.name == "ping":
 	case c.name == "initialize":
 		g.peers.handshake = true
 		info := m.Field(jsonrpc.ClientInfo)
 		g.introduce(&info, nil, "legacy")
 	case !g.peers.handshake && c.method.Eras&Modern != 0 && c.name != "server/discover":
-		return c, Decision{Rule: "protocol.handshake", Reason: "a request of a legacy client before initialize"}
+		return denied(handshakeRule, "a request of a legacy client before initialize")
 	}
 	if c.modern && g.peers.clientInfo == nil {
 		info := m.Field(jsonrpc.MetaClientInfo)
 		g.introduce(&info, nil, "modern")
 	}
-	return c, allowed(DefaultRule)
+	return allowed(DefaultRule)
 }
 
 // introduce notes what a side said of itself, for the audit log only: it decides nothing. g.mu is held.
@@ -65,19 +66,8 @@ func (g *Guard) introduce(client, server *[]byte, era string) {
 // judge applies the rate limit and the rules to a request.
 func (g *Guard) judge(c *call, m *jsonrpc.Message) Decision {
 	var tool []byte
-	switch c.method.Target {
-	case ToolTarget:
-		c.args = m.Field(jsonrpc.Arguments)
-		tool, _ = m.Text(jsonrpc.Name)
-		c.target = append(c.target[:0], tool...)
-	case PromptTarget:
-		c.args = m.Field(jsonrpc.Arguments)
-		name, _ := m.Text(jsonrpc.Name)
-		c.target = append(c.target[:0], name...)
-	case ResourceTarget:
-		uri, _ := m.Text(jsonrpc.URI)
-		c.target = append(c.target[:0], uri...)
-	case RefTarget, SubscriptionsTarget, NoTarget:
+	if c.method.Target == ToolTarget {
+		tool = c.target
 	}
 	if d := g.opt.Limit.Allow(g.opt.Server, g.opt.Client, tool); !d.Allow {
 		return d
@@ -125,7 +115,7 @@ func (g *Guard) rules(c *call, m *jsonrpc.Message) Decision {
 }
 
 func nameless(member string) Decision {
-	return Decision{Rule: "protocol.params", Reason: "params." + member + " must be a string"}
+	return denied(paramsRule, "params.%s must be a string", member)
 }
 
 // reference judges a completion as the prompt or resource that it refers to.
@@ -133,21 +123,17 @@ func (g *Guard) reference(c *call, m *jsonrpc.Message) Decision {
 	kind, _ := m.Text(jsonrpc.RefType)
 	switch string(kind) {
 	case "ref/prompt":
-		name, ok := m.Text(jsonrpc.RefName)
-		if !ok {
+		if _, ok := m.Text(jsonrpc.RefName); !ok {
 			return nameless("ref.name")
 		}
-		c.target, c.prompt = append(c.target[:0], name...), true
 		return g.opt.Engine.Prompt(c.target)
 	case "ref/resource":
-		uri, ok := m.Text(jsonrpc.RefURI)
-		if !ok {
+		if _, ok := m.Text(jsonrpc.RefURI); !ok {
 			return nameless("ref.uri")
 		}
-		c.target = append(c.target[:0], uri...)
 		return g.opt.Engine.Template(c.target)
 	default:
-		return Decision{Rule: "protocol.params", Reason: "params.ref.type must be ref/prompt or ref/resource"}
+		return denied(paramsRule, "params.ref.type must be ref/prompt or ref/resource")
 	}
 }
 
@@ -180,7 +166,7 @@ func (g *Guard) pinned(c *call) Decision {
 	if v.Allowed {
 		return allowed(DefaultRule)
 	}
-	return Decision{Rule: "inspection.tool_integrity", Reason: refusal(s.kind, c.target, v)}
+	return Decision{Rule: integrityRule, Reason: refusal(s.kind, c.target, v)}
 }
 
 // refusal says in a sentence what is wrong with a target and what helps.
@@ -266,11 +252,18 @@ func era(modern bool) string {
 // clientNotification lets known notifications through, and unknown ones by the rule for methods.
 func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	d := g.notification(m, ClientNotification)
-	if d.Allow && m.Method == "notifications/cancelled" && !g.cancel(m) {
-		d = Decision{Rule: "protocol.cancelled", Reason: "the request was still held back and is dropped"}
+	var waits *call
+	if d.Allow && m.Method == "notifications/cancelled" {
+		if waits = g.waiting(m); waits != nil {
+			d = denied(cancelledRule, "the request was not forwarded yet, so the server is told nothing")
+		}
 	}
 	g.notified(m, d)
-	if d.Allow {
+	switch {
+	case waits != nil:
+		g.decide(waits, denied(cancelledRule, "cancelled by the client before it was forwarded"))
+	case d.Allow:
+		g.cancel(m)
 		out.ToServer = append(out.ToServer, m)
 	}
 }
@@ -295,24 +288,34 @@ func (g *Guard) notified(m *jsonrpc.Message, d Decision) {
 	g.link.Append(&e)
 }
 
-// cancel notes that the client gave a request up, and reports whether the server knows of it.
-func (g *Guard) cancel(m *jsonrpc.Message) bool {
+// waiting takes the request that a cancellation names out of those that wait for a survey, nil if it is not among them.
+func (g *Guard) waiting(m *jsonrpc.Message) *call {
 	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
 	if !ok {
-		return true
+		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.surveys {
 		if c := g.surveys[i].release(id.Key()); c != nil {
-			g.decide(c, Decision{Rule: "protocol.cancelled", Reason: "cancelled by the client before it was forwarded"})
-			return false
+			return c
 		}
 	}
-	if c := g.fromCli.cancel(id.Key()); c != nil {
+	return nil
+}
+
+// cancel notes that the client does not wait for an answer any more.
+func (g *Guard) cancel(m *jsonrpc.Message) {
+	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
+	if !ok || m.Method != "notifications/cancelled" {
+		return
+	}
+	g.mu.Lock()
+	c := g.fromCli.cancel(id.Key())
+	g.mu.Unlock()
+	if c != nil {
 		g.outcome(c, "cancelled", "", nil)
 	}
-	return true
 }
 
 // clientAnswer passes the answer to a request of the server, and nothing else.
@@ -350,7 +353,7 @@ func (g *Guard) refused(m *jsonrpc.Message) {
 		return
 	}
 	g.link.Append(&audit.Event{
-		Kind: audit.Anomaly, RequestID: m.ID.Token(), Method: m.Method, Decision: "deny", Rule: "jsonrpc.scan",
+		Kind: audit.Anomaly, RequestID: m.ID.Token(), Method: m.Method, Decision: "deny", Rule: scanRule,
 		Reason: m.Fault.Reason, Outcome: "dropped", BytesIn: len(m.Raw),
 	})
 }
@@ -361,7 +364,7 @@ func (g *Guard) stray(m *jsonrpc.Message, reason string) {
 		return
 	}
 	g.link.Append(&audit.Event{
-		Kind: audit.Anomaly, RequestID: m.ID.Token(), Decision: "deny", Rule: "jsonrpc.id",
+		Kind: audit.Anomaly, RequestID: m.ID.Token(), Decision: "deny", Rule: idRule,
 		Reason: reason, Outcome: "dropped", BytesIn: len(m.Raw),
 	})
 }

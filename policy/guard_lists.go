@@ -54,7 +54,7 @@ func (g *Guard) list(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reas
 	}
 	withheld := make([]bool, len(items))
 	if c.walk != nil {
-		last := m.Field(jsonrpc.NextCursor) == nil
+		last := nextCursor(m) == nil
 		found, err := c.walk.Page(items, last)
 		if err != nil {
 			return g.unpinned(c, m, err)
@@ -121,7 +121,16 @@ func (g *Guard) walked(c *call, m *jsonrpc.Message, last bool) {
 	if s.pages == nil {
 		s.pages = make(map[string]openWalk)
 	}
-	s.pages[string(m.Field(jsonrpc.NextCursor))] = openWalk{c.walk, c.doubts}
+	s.pages[string(nextCursor(m))] = openWalk{c.walk, c.doubts}
+}
+
+// nextCursor returns the raw cursor of the next page, nil for none. The empty string is a cursor.
+func nextCursor(m *jsonrpc.Message) []byte {
+	cursor := m.Field(jsonrpc.NextCursor)
+	if string(cursor) == "null" {
+		return nil
+	}
+	return cursor
 }
 
 // An openWalk waits for its next page.

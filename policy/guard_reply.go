@@ -2,8 +2,23 @@ package policy
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// Rules of the guard itself, which no configuration spells but the last two.
+const (
+	scanRule      = "jsonrpc.scan"
+	idRule        = "jsonrpc.id"
+	handshakeRule = "protocol.handshake"
+	paramsRule    = "protocol.params"
+	inputRule     = "protocol.input_required"
+	directionRule = "protocol.direction"
+	cancelledRule = "protocol.cancelled"
+	exitedRule    = "server.exited"
+	integrityRule = "inspection.tool_integrity"
+	auditRule     = "audit.on_failure"
 )
 
 // denial answers a request that was denied: the reason for people, the rule for programs, never a value.
@@ -12,7 +27,7 @@ func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
 		return jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d))
 	}
 	text := "denied by mcpx: " + d.Reason
-	if c.method.Target == ToolTarget {
+	if c.method.Target == ToolTarget && !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule {
 		switch {
 		case g.opt.Engine.HideDenied():
 			return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)

@@ -66,17 +66,17 @@ func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, r
 // a request of the server like any other (2026-07-28, patterns/mrtr).
 func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) Decision {
 	if c.method.Kinds != 0 && !c.method.InputRequired {
-		return denied("protocol.input_required", "the server asked for input in answer to %s, which the protocol forbids", c.name)
+		return denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
 	}
 	for _, request := range jsonrpc.Members(m.Field(jsonrpc.InputRequests)) {
 		method, ok := jsonrpc.Text(jsonrpc.Member(request, "method"))
 		if !ok {
-			return denied("protocol.input_required", "the server asked for input without saying which")
+			return denied(inputRule, "the server asked for input without saying which")
 		}
 		switch string(method) {
 		case "sampling/createMessage", "elicitation/create", "roots/list":
 		default:
-			return denied("protocol.input_required", "the server asked for input of an unknown kind")
+			return denied(inputRule, "the server asked for input of an unknown kind")
 		}
 		if d := g.opt.Engine.ServerRequest(string(method)); !d.Allow {
 			return d
@@ -120,7 +120,7 @@ func (g *Guard) unpinned(c *call, m *jsonrpc.Message, err error) (answer *jsonrp
 		g.link.Append(&audit.Event{Kind: audit.Anomaly, Method: c.name, Reason: reason})
 		return m, ""
 	}
-	return failure(c.id, reason, "inspection.tool_integrity"), reason
+	return failure(c.id, reason, integrityRule), reason
 }
 
 // report records a finding that is a violation.
@@ -129,7 +129,7 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 		return
 	}
 	e := audit.Event{Kind: audit.Integrity, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name,
-		Target: []byte(f.Name), Decision: "allow", Rule: "inspection.tool_integrity", Reason: f.Reason, TraceID: c.trace}
+		Target: []byte(f.Name), Decision: "allow", Rule: integrityRule, Reason: f.Reason, TraceID: c.trace}
 	if f.Withhold {
 		e.Decision, e.Outcome = "deny", "dropped"
 	}
@@ -164,9 +164,9 @@ func (g *Guard) admitServer(m *jsonrpc.Message) (*call, Decision) {
 	c.method = method
 	switch {
 	case repeated:
-		return c, denied("jsonrpc.id", "a request with this id is still in flight")
+		return c, denied(idRule, "a request with this id is still in flight")
 	case !handshake:
-		return c, denied("protocol.direction", "a server makes no requests unless the client has sent initialize")
+		return c, denied(directionRule, "a server makes no requests unless the client has sent initialize")
 	case known:
 		return c, g.opt.Engine.ServerRequest(m.Method)
 	default:

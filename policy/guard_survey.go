@@ -137,7 +137,7 @@ func (g *Guard) surveyed(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	for item := range jsonrpc.Elements(array) {
 		items = append(items, item)
 	}
-	cursor := m.Field(jsonrpc.NextCursor)
+	cursor := nextCursor(m)
 	g.mu.Lock()
 	walk, turned := s.walk, s.turned
 	g.mu.Unlock()
@@ -193,7 +193,7 @@ func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 	waited := g.surveys[i].abandon()
 	g.mu.Unlock()
 	for _, c := range waited {
-		d := denied("inspection.tool_integrity", "%s %s cannot be verified: %s", g.surveys[i].kind, quoted(c.target), reason)
+		d := denied(integrityRule, "%s %s cannot be verified: %s", g.surveys[i].kind, quoted(c.target), reason)
 		g.decide(c, d)
 		out.ToClient = append(out.ToClient, g.denial(c, d))
 	}
