@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -179,10 +180,11 @@ func (a *app) pinEntries(args []string) ([]integrity.Entry, string, error) {
 	}
 	servers := file.Servers()
 	if len(args) > 0 {
-		if err := knownServer(file, args[0]); err != nil {
+		server, err := findPinned(file, args[0])
+		if err != nil {
 			return nil, "", err
 		}
-		servers = args[:1]
+		servers = []string{server}
 	}
 	entries := []integrity.Entry{}
 	for _, server := range servers {
@@ -191,18 +193,33 @@ func (a *app) pinEntries(args []string) ([]integrity.Entry, string, error) {
 	return entries, file.Path(), nil
 }
 
-func knownServer(file *integrity.File, server string) error {
+// findPinned gives the name in the lock file of the server that is meant. A server that was wrapped without a
+// name is there as NAME@ and a digest of its command line; NAME finds it if it is the only one.
+func findPinned(file *integrity.File, name string) (string, error) {
 	servers := file.Servers()
-	if slices.Contains(servers, server) {
-		return nil
+	if slices.Contains(servers, name) {
+		return name, nil
+	}
+	var unnamed []string
+	for _, s := range servers {
+		if strings.HasPrefix(s, name+"@") {
+			unnamed = append(unnamed, s)
+		}
 	}
 	remedy := "known are " + choices(servers)
-	if len(servers) == 0 {
+	switch {
+	case len(unnamed) == 1:
+		return unnamed[0], nil
+	case len(unnamed) > 1:
+		remedy = "say which, " + choices(unnamed)
+	case len(servers) == 0:
 		remedy = "nothing is pinned yet; that happens when a client lists the tools of a wrapped server"
-	} else if guess := nearest(server, servers); guess != "" {
-		remedy = "did you mean " + guess + "?"
+	default:
+		if guess := nearest(name, servers); guess != "" {
+			remedy = "did you mean " + guess + "?"
+		}
 	}
-	return fmt.Errorf("server %q is not in %q: %s", server, file.Path(), remedy)
+	return "", fmt.Errorf("server %q is not in %q: %s", name, file.Path(), remedy)
 }
 
 func (a *app) reviewPins(server string, targets []integrity.Target,
@@ -213,7 +230,7 @@ func (a *app) reviewPins(server string, targets []integrity.Target,
 	if err != nil {
 		return err
 	}
-	if err := knownServer(file, server); err != nil {
+	if server, err = findPinned(file, server); err != nil {
 		return err
 	}
 	done, err := act(file, server, targets...)
@@ -233,7 +250,11 @@ func (a *app) completePins(_ *cobra.Command, args []string, _ string) ([]cobra.C
 		return file.Servers(), cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []cobra.Completion
-	for _, e := range file.Entries(args[0]) {
+	server, err := findPinned(file, args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, e := range file.Entries(server) {
 		if e.Kind == integrity.Tools && !slices.Contains(args[1:], e.Name) {
 			names = append(names, e.Name)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -67,13 +68,14 @@ func (a *app) printPins(entries []integrity.Entry) error {
 		if digest == "" {
 			digest = e.PendingDigest
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", integrity.Visible(e.Server), e.Kind, integrity.Visible(e.Name), pinState(e), shortDigest(digest))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", integrity.Visible(e.Server), e.Kind,
+			cmp.Or(integrity.Visible(e.Name), "-"), pinWord(e), cmp.Or(shortDigest(digest), "-"))
 	}
 	return table.Flush()
 }
 
-// pinState says in a word or few what became of a pin.
-func pinState(e integrity.Entry) string {
+// pinWord says in a word what became of a pin.
+func pinWord(e integrity.Entry) string {
 	switch e.Status {
 	case integrity.Same:
 		if e.Approved {
@@ -81,13 +83,23 @@ func pinState(e integrity.Entry) string {
 		}
 		return "pinned"
 	case integrity.Added:
-		return "new, not approved"
-	case integrity.Twin:
-		return "twin: its name is listed twice or beside a look-alike"
-	case integrity.Malformed:
-		return "malformed: it reads differently to different clients"
+		return "new"
 	default:
 		return e.Status.String()
+	}
+}
+
+// pinState says it in a sentence where a word is not enough.
+func pinState(e integrity.Entry) string {
+	switch e.Status {
+	case integrity.Added:
+		return "new, not approved"
+	case integrity.Twin:
+		return "its name is listed twice, or beside a look-alike; none of them is delivered"
+	case integrity.Malformed:
+		return "its definition reads differently to different clients; it is not delivered"
+	default:
+		return pinWord(e)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ func (a *app) pinsVerify() *cobra.Command {
 		Short: "Say by the exit code whether servers are as pinned (for CI)",
 		Long: `Without a COMMAND, verify looks at what wrappers have seen: is anything waiting for review? With one it starts
 that server, lists its tools, prompts and instructions, compares them with the pins of SERVER, and stops it
-again. It pins nothing and writes nothing. SERVER may be left out where only one is pinned.
+again. It pins nothing and writes nothing. Without SERVER it is the one as which wrap would start the
+COMMAND, or the only one that is pinned.
 
 Exit codes: 0 as pinned, 10 something was added, 11 changed (also: a twin, a malformed definition),
 12 removed, 1 it could not be found out. Where several apply: 11 before 12 before 10.`,
@@ -76,9 +78,12 @@ type drift struct {
 }
 
 func (a *app) verifyStored(named []string) error {
-	entries, _, err := a.pinEntries(named)
+	entries, path, err := a.pinEntries(named)
 	if err != nil {
 		return err
+	}
+	if len(entries) == 0 {
+		return fmt.Errorf("nothing is pinned in %q: there is nothing to verify", path)
 	}
 	var drifts []drift
 	for _, e := range entries {
@@ -94,7 +99,7 @@ func (a *app) verifyLive(ctx context.Context, named, argv []string) error {
 	if err != nil {
 		return err
 	}
-	server, err := pinnedServer(file, named)
+	server, err := a.pinnedServer(file, named, argv)
 	if err != nil {
 		return err
 	}
@@ -114,14 +119,23 @@ func (a *app) verifyLive(ctx context.Context, named, argv []string) error {
 	return a.reportDrifts(drifts)
 }
 
-// pinnedServer gives the server that is meant: the one that is named, or the only one.
-func pinnedServer(file *integrity.File, named []string) (string, error) {
+// pinnedServer gives the server that is meant: the one that is named, else the one as which wrap would start
+// the command, else the only one.
+func (a *app) pinnedServer(file *integrity.File, named, argv []string) (string, error) {
 	if len(named) == 1 {
-		return named[0], knownServer(file, named[0])
+		return findPinned(file, named[0])
 	}
-	switch servers := file.Servers(); len(servers) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return "", err
+	}
+	servers := file.Servers()
+	if w, err := pickWrapped(c, "", argv); err == nil && slices.Contains(servers, w.pins) {
+		return w.pins, nil
+	}
+	switch len(servers) {
 	case 0:
-		return "", fmt.Errorf("nothing is pinned in %q", file.Path())
+		return "", fmt.Errorf("nothing is pinned in %q: there is nothing to verify", file.Path())
 	case 1:
 		return servers[0], nil
 	default:
