@@ -20,7 +20,7 @@ type Command struct {
 	Args   []string  // argv; Args[0] is looked up as LookPath describes
 	Env    []string  // nil: our own environment less MCPX_*; PYTHONUNBUFFERED=1 is added when unset
 	Dir    string    // working directory; empty: ours
-	PTY    bool      // stdin and stdout on a raw-mode pseudo-terminal; stderr stays a pipe
+	PTY    bool      // stdout is a raw-mode pseudo-terminal; stdin and stderr stay pipes
 	Stderr io.Writer // receives the child's stderr as it comes; nil: dropped
 }
 
@@ -81,7 +81,7 @@ func Start(cmd Command) (*Child, error) {
 		done:    make(chan struct{}),
 	}
 	go c.drain(ends.stderr, cmd.Stderr)
-	go c.watch(ends)
+	go c.watch()
 	return c, nil
 }
 
@@ -112,7 +112,7 @@ func prepare(cmd Command) (launch, error) {
 
 // Stdin is our end of the child's stdin, in blocking mode. Closing it is how a server is asked to
 // leave; a write that is blocked in it meanwhile holds the end of input back until the child
-// reads or dies. With a terminal the end of input follows what was written, as with a pipe.
+// reads or dies.
 func (c *Child) Stdin() *os.File { return c.stdin }
 
 // Stdout is our end of the child's stdout, in blocking mode: closing it does not wake a reader.
@@ -140,10 +140,9 @@ func (c *Child) Signal(sig os.Signal) error { return c.proc.signal(sig) }
 // StderrTail is the last 64 KiB that the child wrote to stderr.
 func (c *Child) StderrTail() []byte { return c.tail.bytes() }
 
-func (c *Child) watch(ends *ends) {
+func (c *Child) watch() {
 	c.exit = c.proc.wait()
 	close(c.gone)
-	ends.leaderGone()
 	deadline := time.Now().Add(holdTime)
 	awaitHangup(c, deadline)
 	timer := time.NewTimer(time.Until(deadline))

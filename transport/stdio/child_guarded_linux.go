@@ -36,8 +36,7 @@ func startGuarded(l launch) (*guarded, error) {
 	defer func() { _ = guardRecords.Close() }()
 	g := &guarded{lifeline: lifeline, records: records, ended: make(chan Exit, 1), left: make(chan struct{})}
 	g.guard, err = os.StartProcess("/proc/self/exe", []string{guardName, l.args[0]}, &os.ProcAttr{
-		// One thread's worth of runtime is enough; the server gets its own environment.
-		Env:   []string{"GOMAXPROCS=1"},
+		Env:   guardEnv(),
 		Files: []*os.File{l.files[0], l.files[1], l.files[2], guardEnd, guardRecords},
 		// Signals to our group are ours to pass on. No parent-death signal: that is when it is needed.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
@@ -55,6 +54,18 @@ func startGuarded(l launch) (*guarded, error) {
 	}
 	go g.follow()
 	return g, nil
+}
+
+// guardEnv is the environment of the guard itself. It needs the runtime of a single processor, and
+// the variables by which a Go program is looked into.
+func guardEnv() []string {
+	env := []string{"GOMAXPROCS=1"}
+	for _, name := range []string{"GODEBUG", "GORACE", "GOCOVERDIR", "GOTRACEBACK"} {
+		if value, set := os.LookupEnv(name); set {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // handshake hands over the launch and hears what became of it.

@@ -51,8 +51,10 @@ func newMarker() string { return "STDIO_TEST_MARK=" + rand.Text() }
 // families are servers with a child of their own that ignores everything that can be ignored.
 var families = []string{"parent plain", "parent setsid", "parent double", "deaf", "stubborn"}
 
-func TestNoProcessOutlivesStop(t *testing.T) {
-	for _, role := range families {
+func TestNoProcessOutlivesStop(t *testing.T) { testStopLeavesNothing(t, families) }
+
+func testStopLeavesNothing(t *testing.T, roles []string) {
+	for _, role := range roles {
 		t.Run(role, func(t *testing.T) {
 			marker := newMarker()
 			c := start(t, role, Command{Env: []string{marker}})
@@ -70,9 +72,11 @@ func TestNoProcessOutlivesStop(t *testing.T) {
 	}
 }
 
-func TestNoProcessOutlivesTheWrapper(t *testing.T) {
+func TestNoProcessOutlivesTheWrapper(t *testing.T) { testWrapperLeavesNothing(t, families) }
+
+func testWrapperLeavesNothing(t *testing.T, roles []string) {
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		for _, role := range families {
+		for _, role := range roles {
 			t.Run(sig.String()+"/"+role, func(t *testing.T) {
 				marker := newMarker()
 				cmd := exec.Command(os.Args[0])

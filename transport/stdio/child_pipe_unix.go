@@ -16,7 +16,7 @@ import (
 type ends struct {
 	stdin, stdout, stderr *os.File    // ours
 	child                 [3]*os.File // the child's; ours only until it is started
-	tty                   *terminal   // between ours and the child's, if there is one
+	tty                   *terminal   // between our stdout and the child's; nil: none
 }
 
 func openEnds(withPTY bool) (*ends, error) {
@@ -29,6 +29,9 @@ func openEnds(withPTY bool) (*ends, error) {
 }
 
 func (e *ends) open(withPTY bool) (err error) {
+	if e.child[0], e.stdin, err = blockingPipe(); err != nil {
+		return err
+	}
 	if e.stderr, e.child[2], err = blockingPipe(); err != nil {
 		return err
 	}
@@ -36,14 +39,8 @@ func (e *ends) open(withPTY bool) (err error) {
 		if e.tty, err = openTerminal(); err != nil {
 			return err
 		}
-		e.stdin, e.stdout = e.tty.stdin, e.tty.stdout
-		e.child[0], e.child[1], err = e.tty.slaves()
-		return err
-	}
-	if e.child[0], e.stdin, err = blockingPipe(); err != nil {
-		return err
-	}
-	if e.stdout, e.child[1], err = blockingPipe(); err != nil {
+		e.stdout, e.child[1] = e.tty.stdout, e.tty.slave
+	} else if e.stdout, e.child[1], err = blockingPipe(); err != nil {
 		return err
 	}
 	GrowPipe(e.stdin)
@@ -57,13 +54,7 @@ func (e *ends) started() {
 		_ = f.Close()
 	}
 	if e.tty != nil {
-		e.tty.start()
-	}
-}
-
-func (e *ends) leaderGone() {
-	if e.tty != nil {
-		e.tty.leaderGone()
+		go e.tty.carry()
 	}
 }
 
@@ -73,7 +64,7 @@ func (e *ends) close() {
 		_ = f.Close() // a nil *os.File answers ErrInvalid
 	}
 	if e.tty != nil {
-		e.tty.abandon()
+		e.tty.close()
 	}
 }
 

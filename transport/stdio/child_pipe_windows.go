@@ -39,8 +39,6 @@ func (e *ends) started() {
 	}
 }
 
-func (e *ends) leaderGone() {}
-
 // close is for a child that could not be started.
 func (e *ends) close() {
 	for _, f := range append([]*os.File{e.stdin, e.stdout, e.stderr}, e.child[:]...) {
