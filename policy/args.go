@@ -106,43 +106,50 @@ func (rules toolRules) judge(name, arguments []byte, files pathFS, tr *Trace) De
 // where a rule says so. All rules that match know their arguments together.
 func judgeMembers(rules []*toolRule, name, arguments []byte) Decision {
 	for member := range jsonrpc.Members(arguments) {
-		var twin *argRule
-		var strict *toolRule
-		known := false
-		for _, r := range rules {
-			if r.denyUnknown && strict == nil {
-				strict = r
-			}
-			for i := range r.args {
-				switch a := &r.args[i]; {
-				case string(member) == a.path[0]:
-					known = true
-				case twin == nil && isTwin(member, a.keys[0]):
-					twin = a
-				}
-			}
+		if known(rules, member) {
+			continue
 		}
-		switch {
-		case known:
-		case twin != nil:
-			return twin.deniedTwin(name, member)
-		case strict != nil:
-			rule := strict.path + ".deny_unknown_args"
-			return denied(rule, "tool %s: argument %s is unknown to the policy (%s)", quoted(name), quoted(member), rule)
+		if a := twinArgument(rules, member); a != nil {
+			return a.deniedTwin(name, member)
+		}
+		for _, r := range rules {
+			if r.denyUnknown {
+				rule := r.path + ".deny_unknown_args"
+				return denied(rule, "tool %s: argument %s is unknown to the policy (%s)", quoted(name), quoted(member), rule)
+			}
 		}
 	}
 	return allowed(DefaultRule)
 }
 
+func known(rules []*toolRule, member []byte) bool {
+	for _, r := range rules {
+		for i := range r.args {
+			if string(member) == r.args[i].path[0] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// twinArgument returns the first argument that a member's name folds to, nil if there is none.
+func twinArgument(rules []*toolRule, member []byte) *argRule {
+	var buf [64]byte
+	key := fold(buf[:0], member)
+	for _, r := range rules {
+		for i := range r.args {
+			if string(key) == r.args[i].keys[0] {
+				return &r.args[i]
+			}
+		}
+	}
+	return nil
+}
+
 func (a *argRule) deniedTwin(tool, member []byte) Decision {
 	return denied(a.rule, "tool %s: argument %s differs from %q only by case or look-alike characters (%s)",
 		quoted(tool), quoted(member), a.spelt, a.rule)
-}
-
-// isTwin reports whether a name folds to the key. The caller knows that it is not the name behind the key.
-func isTwin(name []byte, key string) bool {
-	var buf [64]byte
-	return string(fold(buf[:0], name)) == key
 }
 
 func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
@@ -153,10 +160,8 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 				return denied(a.rule, "tool %s: argument %q cannot be found: what holds it is no object (%s)",
 					quoted(tool), a.spelt, a.rule)
 			}
-			for member := range jsonrpc.Members(value) {
-				if string(member) != name && isTwin(member, a.keys[i]) {
-					return a.deniedTwin(tool, member)
-				}
+			if member := twinOf(value, name, a.keys[i]); member != nil {
+				return a.deniedTwin(tool, member)
 			}
 		}
 		value = jsonrpc.Member(value, name)
@@ -167,6 +172,17 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 	}
 	rule := a.rule + "." + member
 	return denied(rule, "tool %s: argument %q %s (%s)", quoted(tool), a.spelt, how, rule)
+}
+
+// twinOf returns the first member of an object whose name folds to the key of a name without being it.
+func twinOf(object []byte, name, key string) []byte {
+	var buf [64]byte
+	for member := range jsonrpc.Members(object) {
+		if string(member) != name && string(fold(buf[:0], member)) == key {
+			return member
+		}
+	}
+	return nil
 }
 
 // isObject reports whether a raw JSON value is an object.

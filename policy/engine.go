@@ -169,8 +169,8 @@ func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
 	return decision
 }
 
-// Resource decides whether a resource may be listed, read, subscribed to or completed. Once a rule about resources exists, a
-// URI must be in its normal form.
+// Resource decides whether a resource may be listed, read, subscribed to or completed. Once a rule about resources
+// exists, a URI must be in its normal form.
 func (e *Engine) Resource(uri []byte) Decision {
 	if !e.resources {
 		return allowed(DefaultRule)
@@ -182,18 +182,18 @@ func (e *Engine) Resource(uri []byte) Decision {
 	return e.resource("resource", judged)
 }
 
-// Template decides whether a resource template may be listed or completed. Its text is matched as it stands,
-// braces included, so an allow list must match what comes before the first variable and all behind it. What the
-// template expands to is judged when it is read.
+// Template decides whether a resource template may be listed or completed. Its text is matched as it stands, braces
+// included: file:///data/{path} matches file:///data/**, file:///{path} does not. What a template expands to is
+// judged when it is read.
 func (e *Engine) Template(uriTemplate []byte) Decision {
 	if !e.resources {
 		return allowed(DefaultRule)
 	}
-	if !clean(uriTemplate) || len(uriTemplate) == 0 || strings.Contains(string(uriTemplate), `\`) ||
-		strings.Contains(string(uriTemplate), "/../") {
-		return denied(NameRule, "resource template %s is denied: its URI is not in normal form", quoted(uriTemplate))
+	judged, problem := judgedTemplate(uriTemplate)
+	if problem != "" {
+		return denied(NameRule, "resource template %s is denied: its URI %s", quoted(uriTemplate), problem)
 	}
-	return e.resource("resource template", uriTemplate)
+	return e.resource("resource template", judged)
 }
 
 func (e *Engine) resource(kind string, judged []byte) Decision {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -91,6 +92,26 @@ func FuzzArgumentsHideNothing(f *testing.F) {
 			if s, ok := v.(string); !ok || !good.MatchString(s) {
 				t.Errorf("%s: a parser finds %v", args, v)
 			}
+		}
+	})
+}
+
+// The short way through a pattern of texts and stars gives what its regular expression gives.
+func FuzzGlob(f *testing.F) {
+	for _, seed := range [][2]string{{"*a*ab*b", "aabab"}, {"ab*ba", "aba"}, {"**", ""}, {"a*", "a\n"}, {"*é*", "xéy"}, {"a*b*c*", "abcabc"}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		g, err := compileGlob(pattern, nameSyntax)
+		if err != nil || g.re != nil || !utf8.ValidString(name) {
+			return
+		}
+		tr := translator{rest: pattern}
+		if err := tr.run(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := g.match([]byte(name)), regexp.MustCompile(`\A(?s:`+tr.expr.String()+`)\z`).MatchString(name); got != want {
+			t.Errorf("%q on %q: %v, the expression says %v", pattern, name, got, want)
 		}
 	})
 }

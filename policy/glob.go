@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -18,29 +20,42 @@ const (
 	uriSyntax                // * and ? stop at a slash, ** does not
 )
 
-// A glob is a compiled pattern. Most patterns need no automaton: they are a text, or a text and a final star.
+// A glob is a compiled pattern. Most patterns need no automaton: they are texts with stars between them.
 type glob struct {
-	literal string         // the text, or its part before the final star
-	prefix  bool           // a final star
-	re      *regexp.Regexp // everything else
+	parts   []string       // the texts between stars that pass over anything; one part: no star
+	re      *regexp.Regexp // every other pattern
 	classes bool           // the pattern holds a set such as [a-z]
 }
 
-func (g *glob) exact() bool { return g.re == nil && !g.prefix }
+// exact reports whether the pattern matches one text only, parts[0].
+func (g *glob) exact() bool { return g.re == nil && len(g.parts) == 1 }
 
 func (g *glob) match(name []byte) bool {
 	if g.re != nil {
 		return g.re.Match(name)
 	}
-	return g.matchPlain(name)
+	return g.matchParts(name)
 }
 
-// matchPlain is match for a pattern without an automaton. It keeps the name off the heap.
-func (g *glob) matchPlain(name []byte) bool {
-	if g.prefix {
-		return len(name) >= len(g.literal) && string(name[:len(g.literal)]) == g.literal
+// matchParts is match for a pattern without an automaton. It keeps the name off the heap. Taking each part at its
+// first place is right, since the star behind it passes over anything.
+func (g *glob) matchParts(name []byte) bool {
+	first, last := g.parts[0], g.parts[len(g.parts)-1]
+	if len(g.parts) == 1 {
+		return string(name) == first
 	}
-	return string(name) == g.literal
+	if len(name) < len(first)+len(last) || string(name[:len(first)]) != first || string(name[len(name)-len(last):]) != last {
+		return false
+	}
+	name = name[len(first) : len(name)-len(last)]
+	for _, part := range g.parts[1 : len(g.parts)-1] {
+		i := bytes.Index(name, []byte(part))
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(part):]
+	}
+	return true
 }
 
 // compileGlob translates a pattern. Go's regexp package guarantees that matching is linear.
@@ -49,7 +64,7 @@ func compileGlob(pattern string, s syntax) (*glob, error) {
 	case pattern == "":
 		return nil, errors.New("is empty")
 	case len(pattern) > maxPattern:
-		return nil, errors.New("is longer than 1024 bytes")
+		return nil, fmt.Errorf("is longer than %d bytes", maxPattern)
 	case !utf8.ValidString(pattern):
 		return nil, errors.New("is not UTF-8")
 	}
@@ -57,13 +72,8 @@ func compileGlob(pattern string, s syntax) (*glob, error) {
 	if err := t.run(); err != nil {
 		return nil, err
 	}
-	g := &glob{literal: t.literal.String(), classes: t.classes}
-	switch {
-	case !t.wild:
-		return g, nil
-	case t.finalStar:
-		g.prefix = true
-		return g, nil
+	if !t.automaton {
+		return &glob{parts: append(t.parts, t.part.String())}, nil
 	}
 	re, err := regexp.Compile(`\A(?s:` + t.expr.String() + `)\z`)
 	if err != nil {
@@ -72,15 +82,15 @@ func compileGlob(pattern string, s syntax) (*glob, error) {
 	return &glob{re: re, classes: t.classes}, nil
 }
 
-// A translator turns one pattern into a regular expression and, while that is all there is, into a literal.
+// A translator turns one pattern into a regular expression and, as long as that will do, into parts.
 type translator struct {
 	syntax    syntax
 	rest      string
 	expr      strings.Builder
-	literal   strings.Builder
-	depth     int  // open braces
-	wild      bool // a wildcard was seen
-	finalStar bool // the only wildcard is a star without limits at the end
+	parts     []string
+	part      strings.Builder // the last one
+	depth     int             // open braces
+	automaton bool            // parts will not do
 	classes   bool
 }
 
@@ -132,14 +142,12 @@ func (t *translator) step(r rune) error {
 
 func (t *translator) text(r rune) {
 	t.expr.WriteString(regexp.QuoteMeta(string(r)))
-	if !t.wild {
-		t.literal.WriteRune(r)
-	}
+	t.part.WriteRune(r)
 }
 
 func (t *translator) wildcard(expr string) {
 	t.expr.WriteString(expr)
-	t.wild, t.finalStar = true, false
+	t.automaton = true
 }
 
 func (t *translator) one() string {
@@ -150,7 +158,7 @@ func (t *translator) one() string {
 }
 
 func (t *translator) star() {
-	first, free := !t.wild, t.syntax == nameSyntax
+	free := t.syntax == nameSyntax
 	for strings.HasPrefix(t.rest, "*") {
 		t.rest, free = t.rest[1:], true
 	}
@@ -158,8 +166,9 @@ func (t *translator) star() {
 		t.wildcard(`[^/]*`)
 		return
 	}
-	t.wildcard(`.*`)
-	t.finalStar = first && t.rest == ""
+	t.expr.WriteString(`.*`)
+	t.parts = append(t.parts, t.part.String())
+	t.part.Reset()
 }
 
 func (t *translator) class() error {

@@ -27,8 +27,8 @@ func compilePatterns(path string, list []string, compile func(string) (*glob, er
 		p.rules = append(p.rules, fmt.Sprintf("%s[%d]", path, i))
 		if !g.exact() {
 			p.globs = append(p.globs, indexedGlob{g, i})
-		} else if _, ok := p.exact[g.literal]; !ok {
-			p.exact[g.literal] = i
+		} else if _, ok := p.exact[g.parts[0]]; !ok {
+			p.exact[g.parts[0]] = i
 		}
 	}
 	return p, nil
@@ -111,8 +111,8 @@ func newTwins() *twins { return &twins{named: map[string]struct{}{}, keys: map[s
 // anyway, and what another entry matches is meant. A glob with a set such as [A-Z] is about case; it has none.
 func (t *twins) add(g *glob, pattern, rule string, globs bool) {
 	if g.exact() {
-		t.named[g.literal] = struct{}{}
-		if key := foldString(g.literal); t.keys[key] == "" {
+		t.named[g.parts[0]] = struct{}{}
+		if key := foldString(g.parts[0]); t.keys[key] == "" {
 			t.keys[key] = rule
 		}
 		return
@@ -149,7 +149,7 @@ func (t *twins) of(name []byte) string {
 
 func (g foldedGlob) match(key []byte) bool {
 	if g.folded.re == nil {
-		return g.folded.matchPlain(key)
+		return g.folded.matchParts(key)
 	}
 	return g.folded.re.Match(bytes.Clone(key)) // a copy, for the regexp package would move every key to the heap
 }

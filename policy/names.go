@@ -30,10 +30,18 @@ func clean(text []byte) bool {
 	return true
 }
 
+// maxFold bounds the names that are folded, in bytes: more than twice the growth that a change of case can give the
+// longest pattern, and little enough that a message full of names costs little.
+const maxFold = 8 * maxPattern
+
 // fold returns the key that names share which people or careless parsers take for one another: they differ by
 // case (simple folding: K and the Kelvin sign, s and the long s), compatibility forms (NFKC), hidden
-// characters, or white space at the ends. The key of a name up to cap(buf) that is ASCII lies in buf.
+// characters, or white space at the ends. The key of an ASCII name up to cap(buf) lies in buf. A name too long to
+// be anything's twin is its own key.
 func fold(buf []byte, name []byte) []byte {
+	if len(name) > maxFold {
+		return name
+	}
 	name = bytes.TrimSpace(name)
 	if key, ok := foldASCII(buf[:0], name); ok {
 		return key

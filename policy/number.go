@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 )
 
@@ -95,9 +96,9 @@ func parseExponent(b []byte) (int, bool) {
 // compare returns -1, 0 or +1 as d is less than, equal to or greater than e.
 func (d decimal) compare(e decimal) int {
 	if s, t := d.sign(), e.sign(); s != t || s == 0 {
-		return cmpInt(s, t)
+		return cmp.Compare(s, t)
 	}
-	c := cmpInt(d.exp, e.exp)
+	c := cmp.Compare(d.exp, e.exp)
 	if c == 0 {
 		c = bytes.Compare(d.digits, e.digits)
 	}
@@ -112,16 +113,6 @@ func (d decimal) sign() int {
 		return -1
 	}
 	return 1
-}
-
-func cmpInt(a, b int) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // plain returns the number in plain decimal notation, without an exponent or zeros that say nothing.

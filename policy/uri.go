@@ -111,18 +111,20 @@ func normalPath(path []byte) string {
 		}
 		rest = after // nil behind the last segment
 	}
-	for i := bytes.IndexByte(path, '%'); i >= 0 && i+2 < len(path); {
+	return encodedSeparator(path)
+}
+
+func encodedSeparator(path []byte) string {
+	for i, c := range path {
+		if c != '%' || i+2 >= len(path) {
+			continue
+		}
 		switch c := unhex(path[i+1])<<4 | unhex(path[i+2]); {
 		case c == '/' || c == '\\':
 			return "has an encoded slash or backslash"
 		case c == '%' && i+4 < len(path) && unhex(path[i+3]) < 16 && unhex(path[i+4]) < 16:
 			return "is encoded twice"
 		}
-		next := bytes.IndexByte(path[i+1:], '%')
-		if next < 0 {
-			break
-		}
-		i += 1 + next
 	}
 	return ""
 }
@@ -178,6 +180,29 @@ func upperDrive(uri []byte) []byte {
 		uri[drive] -= 'a' - 'A'
 	}
 	return uri
+}
+
+// judgedTemplate is [judgedURI] for a URI template (RFC 6570), which no normal form is defined for.
+func judgedTemplate(template []byte) (judged []byte, problem string) {
+	if !bytes.ContainsRune(template, '{') {
+		return judgedURI(template)
+	}
+	if bytes.IndexByte(template, '\\') >= 0 {
+		return nil, "has a backslash"
+	}
+	for segment := range bytes.SplitSeq(template, []byte("/")) {
+		if string(segment) == "." || string(segment) == ".." {
+			return nil, "has a . or .. segment"
+		}
+	}
+	if problem = encodedSeparator(template); problem != "" {
+		return nil, problem
+	}
+	judged, ok := percentDecode(template)
+	if !ok || !clean(judged) {
+		return nil, "has a percent escape that is not in its normal form, or a character that cannot be seen"
+	}
+	return upperDrive(judged), ""
 }
 
 // compileURIGlob compiles a pattern for judged URIs. Patterns may be written encoded or not.

@@ -89,6 +89,12 @@ func TestTemplate(t *testing.T) {
 		"file:///{path}":             "-policy.allow_resources",
 		"file:///data/../{x}":        "-name",
 		`file:///data\{x}`:           "-name",
+		"file:///data/x":             "+policy.allow_resources[0]",
+		"file:///data/%2e%2e/etc":    "-name",
+		"file:///data/%2E%2E/{x}":    "-name",
+		"file:///data/%2F{x}":        "-name",
+		"file:///data/{x}/..":        "-name",
+		"file:///data/a%20b/{x}":     "+policy.allow_resources[0]",
 		"file:///data/\u202e{x}":     "-name",
 		"":                           "-name",
 	} {
