@@ -110,7 +110,7 @@ policy, notices when the server changes what it says about its tools, and record
 		}
 	}
 	add(groupUse, a.wrapCommand(), a.checkCommand(), a.demoCommand())
-	add(groupTrust, a.policyCommand())
+	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
 	add(groupOther, a.versionCommand())
 	root.AddCommand(a.mockCommand())
 	root.SetHelpCommandGroupID(groupOther)

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mark3labs/mcp-go/client"
-	"github.com/mark3labs/mcp-go/client/transport"
-	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
@@ -25,7 +25,7 @@ type player struct {
 	env     []string
 	log     *tailWriter
 
-	client  *client.Client
+	session *mcp.ClientSession
 	changed chan struct{} // a list_changed notification came
 }
 
@@ -33,50 +33,49 @@ func (p *player) play(ctx context.Context, n *narrator) error {
 	if err := p.dial(ctx); err != nil {
 		return err
 	}
-	defer p.client.Close() // once more does no harm
+	defer p.session.Close() // once more does no harm
 	for _, scene := range []func(context.Context, *narrator) error{p.list, p.calls, p.arguments, p.rugPull} {
 		if err := scene(ctx, n); err != nil {
 			return err
 		}
 	}
-	if err := p.client.Close(); err != nil {
+	if err := p.session.Close(); err != nil {
 		return fmt.Errorf("end the session: %w", err)
 	}
 	return p.record(n)
 }
 
+// dial starts the wrapper, as any client would start the server, and joins the official Go SDK's client to it.
 func (p *player) dial(ctx context.Context) error {
-	stdio := transport.NewStdioWithOptions(p.command[0], p.env, p.command[1:], transport.WithCommandStderrWriter(p.log))
-	// The revisions up to 2025-11-25 announce changed lists by themselves, which makes the better story.
-	p.client = client.NewClient(stdio, client.WithLegacyProtocolOnly())
+	command := exec.CommandContext(ctx, p.command[0], p.command[1:]...) //nolint:gosec // our own file
+	command.Env = append(os.Environ(), p.env...)
+	command.Stderr = p.log
 	p.changed = make(chan struct{}, 1)
-	p.client.OnNotification(func(n mcp.JSONRPCNotification) {
-		if n.Method == mcp.MethodNotificationToolsListChanged {
+	client := mcp.NewClient(&mcp.Implementation{Name: "mcpx-demo", Version: "1"}, &mcp.ClientOptions{
+		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) {
 			select {
 			case p.changed <- struct{}{}:
 			default: // one is enough
 			}
-		}
+		},
 	})
-	if err := p.client.Start(ctx); err != nil {
+	// The revisions up to this one announce changed lists by themselves, which makes the better story.
+	options := &mcp.ClientSessionOptions{ProtocolVersion: "2025-11-25"}
+	session, err := client.Connect(ctx, &mcp.CommandTransport{Command: command}, options)
+	if err != nil {
 		return fmt.Errorf("start mcpx wrap: %w", err)
 	}
-	hello := mcp.InitializeRequest{}
-	hello.Params.ClientInfo = mcp.Implementation{Name: "mcpx-demo", Version: "1"}
-	if _, err := p.client.Initialize(ctx, hello); err != nil {
-		return fmt.Errorf("initialize: %w", err)
-	}
+	p.session = session
 	return nil
 }
 
 // tools lists the names of the tools that the client is shown.
 func (p *player) tools(ctx context.Context) ([]string, error) {
-	result, err := p.client.ListTools(ctx, mcp.ListToolsRequest{})
-	if err != nil {
-		return nil, fmt.Errorf("tools/list: %w", err)
-	}
 	var names []string
-	for _, tool := range result.Tools {
+	for tool, err := range p.session.Tools(ctx, nil) {
+		if err != nil {
+			return nil, fmt.Errorf("tools/list: %w", err)
+		}
 		names = append(names, tool.Name)
 	}
 	slices.Sort(names)
@@ -95,14 +94,14 @@ func (p *player) expectTools(ctx context.Context, want ...string) error {
 }
 
 func (p *player) call(ctx context.Context, tool string, args map[string]any) (string, error) {
-	result, err := p.client.CallTool(ctx, mcp.CallToolRequest{Params: mcp.CallToolParams{Name: tool, Arguments: args}})
+	result, err := p.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: args})
 	if err != nil {
 		return "", err
 	}
 	if len(result.Content) != 1 {
 		return "", fmt.Errorf("tool %s: %d contents, want 1", tool, len(result.Content))
 	}
-	text, ok := mcp.AsTextContent(result.Content[0])
+	text, ok := result.Content[0].(*mcp.TextContent)
 	if !ok || result.IsError {
 		return "", fmt.Errorf("tool %s failed: %v", tool, result.Content[0])
 	}
@@ -130,8 +129,9 @@ func (p *player) expectDenied(ctx context.Context, n *narrator, asked, tool stri
 	if !strings.Contains(err.Error(), part) {
 		return fmt.Errorf("%s: denied without naming %q: %w", asked, part, err)
 	}
-	// mcp-go puts its word for the error code in front of what mcpx said.
-	n.refused(asked, strings.TrimPrefix(err.Error(), "invalid request: denied by mcpx: "))
+	// The SDK puts the method in front of what mcpx said.
+	_, reason, _ := strings.Cut(err.Error(), "denied by mcpx: ")
+	n.refused(asked, cmp.Or(reason, err.Error()))
 	return nil
 }
 
@@ -206,7 +206,7 @@ func (p *player) record(n *narrator) error {
 		if err != nil {
 			return fmt.Errorf("read the audit log: %w", err)
 		}
-		if r.Kind == audit.Decision && r.Method == string(mcp.MethodToolsCall) {
+		if r.Kind == audit.Decision && r.Method == "tools/call" {
 			tools[r.Decision]++
 		}
 		if r.Decision == "deny" && r.Kind == audit.Decision {

@@ -2,78 +2,129 @@
 // that makes it change what it says about itself in the middle of a session, as a server that turns
 // on its users does.
 //
-// It harms nothing: dangerous_delete only claims to delete, and read_file reads regular files of
-// at most 64 KiB with the rights of whoever started it. It is no model of how to write a server.
+// It is built on mcp-go's types and names. It does not use mcp-go's server: that package compiles
+// JSON schemas when a program starts (4 ms and 2 MB here), which every `mcpx wrap` would pay because
+// the demo is part of the same program.
+//
+// It harms nothing: dangerous_delete only claims to delete, and read_file reads regular files of at
+// most 64 KiB with the rights of whoever started it. It answers one request after the other, speaks
+// the revisions up to 2025-11-25, and is no model of how to write a server.
 package mock
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"sync"
+	"slices"
 
 	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 )
 
 // ControlVariable names the environment variable that holds the path of the control file: see [Serve].
 const ControlVariable = "MOCK_MCP_CONTROL"
 
-// maxFile bounds what read_file reads, in bytes.
-const maxFile = 64 << 10
-
-// Serve speaks MCP on in and out until in ends or ctx is done.
+// Serve speaks MCP on in and out until in ends or ctx is done, which is looked at between messages.
 //
 // Before every request it looks at the file named by control; "" means none. The words in it say
 // what the server changes about itself (see [Mutation]), a missing or empty file means nothing.
-// When that differs from last time, the definitions are replaced and the client is told by
-// notifications/tools/list_changed, before the request itself is answered.
+// When that differs from last time, the client is told by list_changed notifications before the
+// request itself is answered.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, control string) error {
-	s := &mock{control: control}
-	hooks := &server.Hooks{}
-	hooks.AddBeforeAny(func(context.Context, any, mcp.MCPMethod, any) { s.obey() })
-	s.server = server.NewMCPServer("mock-mcp", "1.0.0",
-		server.WithToolCapabilities(true),
-		server.WithResourceCapabilities(false, true),
-		server.WithPromptCapabilities(true),
-		server.WithInstructions("A server to try policies on. It deletes nothing."),
-		server.WithHooks(hooks),
-	)
-	s.server.AddResource(
-		mcp.NewResource("mock://greeting", "greeting", mcp.WithMIMEType("text/plain"), mcp.WithResourceDescription("A friendly line.")),
-		greeting)
-	s.apply(s.read())
-	stdio := server.NewStdioServer(s.server)
-	stdio.SetErrorLogger(log.New(io.Discard, "", 0))
-	err := stdio.Listen(ctx, in, out)
-	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
-		return nil
+	s := &server{out: out, control: control}
+	s.mutation = s.read()
+	lines := bufio.NewReader(in)
+	for ctx.Err() == nil {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 1 {
+			if err := s.handle(line); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read a message: %w", err)
+		}
 	}
-	return err
+	return nil
 }
 
-type mock struct {
-	server  *server.MCPServer
+type server struct {
+	out     io.Writer
 	control string
 
-	mu      sync.Mutex
-	current Mutation // what the definitions show now
+	mutation Mutation // what the definitions show now
+	ready    bool     // the client has said initialized
 }
 
-// obey puts into effect what the control file says, if that has changed.
-func (s *mock) obey() {
-	wanted := s.read()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if wanted != s.current {
-		s.apply(wanted)
+// A request is a request, or a notification where ID is absent.
+type request struct {
+	ID     json.RawMessage `json:"id"`
+	Method mcp.MCPMethod   `json:"method"`
+	Params json.RawMessage `json:"params"`
+}
+
+type response struct {
+	JSONRPC string                   `json:"jsonrpc"`
+	ID      json.RawMessage          `json:"id"`
+	Result  any                      `json:"result,omitempty"`
+	Error   *mcp.JSONRPCErrorDetails `json:"error,omitempty"`
+}
+
+type notification struct {
+	JSONRPC string `json:"jsonrpc"`
+	Method  string `json:"method"`
+}
+
+func (s *server) handle(line []byte) error {
+	var r request
+	if json.Unmarshal(line, &r) != nil || r.Method == "" {
+		return nil // junk, or an answer to a question that we never ask
 	}
+	if r.ID == nil {
+		s.ready = s.ready || r.Method == "notifications/initialized"
+		return nil
+	}
+	if err := s.obey(); err != nil {
+		return err
+	}
+	result, fault := s.answer(r)
+	return s.send(response{JSONRPC: mcp.JSONRPC_VERSION, ID: r.ID, Result: result, Error: fault})
 }
 
-func (s *mock) read() Mutation {
+func (s *server) send(message any) error {
+	line, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("encode a message: %w", err)
+	}
+	if _, err := s.out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write a message: %w", err)
+	}
+	return nil
+}
+
+// obey puts into effect what the control file says, and tells the client if that has changed.
+func (s *server) obey() error {
+	wanted := s.read()
+	if wanted == s.mutation {
+		return nil
+	}
+	s.mutation = wanted
+	if !s.ready {
+		return nil
+	}
+	return errors.Join(
+		s.send(notification{mcp.JSONRPC_VERSION, mcp.MethodNotificationToolsListChanged}),
+		s.send(notification{mcp.JSONRPC_VERSION, mcp.MethodNotificationPromptsListChanged}),
+	)
+}
+
+func (s *server) read() Mutation {
 	if s.control == "" {
 		return Mutation{}
 	}
@@ -84,48 +135,62 @@ func (s *mock) read() Mutation {
 	return parseMutation(string(text))
 }
 
-// apply replaces the definitions; mcp-go tells the client.
-func (s *mock) apply(m Mutation) {
-	s.current = m
-	s.server.SetPrompts(prompts(m)...)
-	s.server.SetTools(tools(m)...)
+// answer gives the result of a request, or what is wrong with it.
+func (s *server) answer(r request) (result any, fault *mcp.JSONRPCErrorDetails) {
+	switch r.Method {
+	case mcp.MethodInitialize:
+		return initialize(r.Params), nil
+	case mcp.MethodPing:
+		return struct{}{}, nil
+	case mcp.MethodToolsList:
+		list := mcp.ListToolsResult{}
+		for _, tool := range tools(s.mutation) {
+			list.Tools = append(list.Tools, tool.Tool)
+		}
+		return list, nil
+	case mcp.MethodToolsCall:
+		return s.call(r.Params)
+	case mcp.MethodResourcesList:
+		return mcp.ListResourcesResult{Resources: []mcp.Resource{greeting}}, nil
+	case mcp.MethodResourcesTemplatesList:
+		return mcp.ListResourceTemplatesResult{ResourceTemplates: []mcp.ResourceTemplate{}}, nil
+	case mcp.MethodResourcesRead:
+		return readResource(r.Params)
+	case mcp.MethodPromptsList:
+		return mcp.ListPromptsResult{Prompts: []mcp.Prompt{prompt(s.mutation)}}, nil
+	case mcp.MethodPromptsGet:
+		return s.getPrompt(r.Params)
+	default:
+		return nil, faultOf(mcp.METHOD_NOT_FOUND, "no method %q", r.Method)
+	}
 }
 
-func greeting(_ context.Context, r mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-	return []mcp.ResourceContents{mcp.TextResourceContents{URI: r.Params.URI, MIMEType: "text/plain", Text: "Hello from the mock server."}}, nil
+func faultOf(code int, format string, args ...any) *mcp.JSONRPCErrorDetails {
+	details := mcp.NewJSONRPCErrorDetails(code, fmt.Sprintf(format, args...), nil)
+	return &details
 }
 
-func echo(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	text, err := r.RequireString("text")
-	if err != nil {
-		return mcp.NewToolResultError(err.Error()), nil
-	}
-	return mcp.NewToolResultText(text), nil
+// listChanged is the shape that mcp-go leaves without a name.
+type listChanged = struct {
+	ListChanged bool `json:"listChanged,omitempty"`
 }
 
-func readFile(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	path, err := r.RequireString("path")
-	if err != nil {
-		return mcp.NewToolResultError(err.Error()), nil
+func initialize(params json.RawMessage) mcp.InitializeResult {
+	var asked mcp.InitializeParams
+	version := mcp.LATEST_LEGACY_PROTOCOL_VERSION
+	if json.Unmarshal(params, &asked) == nil && asked.ProtocolVersion < version && slices.Contains(mcp.ValidProtocolVersions, asked.ProtocolVersion) {
+		version = asked.ProtocolVersion
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return mcp.NewToolResultError(err.Error()), nil
+	result := mcp.InitializeResult{
+		ProtocolVersion: version,
+		ServerInfo:      mcp.Implementation{Name: "mock-mcp", Version: "1.0.0"},
+		Instructions:    "A server to try policies on. It deletes nothing.",
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return mcp.NewToolResultError(fmt.Sprintf("%q is not a regular file of at most %d bytes", path, maxFile)), nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return mcp.NewToolResultError(err.Error()), nil
-	}
-	return mcp.NewToolResultText(string(text)), nil
-}
-
-func dangerousDelete(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	path, err := r.RequireString("path")
-	if err != nil {
-		return mcp.NewToolResultError(err.Error()), nil
-	}
-	return mcp.NewToolResultText(fmt.Sprintf("deleted %s (not really: this is a mock)", path)), nil
+	result.Capabilities.Resources = &struct {
+		Subscribe   bool `json:"subscribe,omitempty"`
+		ListChanged bool `json:"listChanged,omitempty"`
+	}{}
+	result.Capabilities.Tools = &listChanged{true}
+	result.Capabilities.Prompts = &listChanged{true}
+	return result
 }

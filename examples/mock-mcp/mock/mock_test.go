@@ -15,8 +15,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// dial starts the server with a control file and joins a client to it. The server's session in
-// mcp-go is one for the process, so a test holds one connection at a time.
+// dial starts the server with a control file and joins mcp-go's client to it.
 func dial(t *testing.T) (ctx context.Context, c *client.Client, control string, changed <-chan struct{}) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -29,7 +28,7 @@ func dial(t *testing.T) (ctx context.Context, c *client.Client, control string, 
 		toClient.Close()
 		served <- err
 	}()
-	c = client.NewClient(transport.NewIO(fromServer, toServer, io.NopCloser(nil)), client.WithLegacyProtocolOnly())
+	c = client.NewClient(transport.NewIO(fromServer, toServer, io.NopCloser(nil)))
 	t.Cleanup(func() {
 		toServer.Close()
 		if err := <-served; err != nil {
@@ -117,5 +116,26 @@ func TestToolsDoWhatTheySay(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("dangerous_delete deleted: %v", err)
+	}
+}
+
+func TestResourcesAndPromptsAreServed(t *testing.T) {
+	ctx, c, _, _ := dial(t)
+	read, err := c.ReadResource(ctx, mcp.ReadResourceRequest{Params: mcp.ReadResourceParams{URI: "mock://greeting"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := mcp.AsTextResourceContents(read.Contents[0]); !ok || text.Text != "Hello from the mock server." {
+		t.Errorf("resource: got %v", read.Contents)
+	}
+	if _, err := c.ReadResource(ctx, mcp.ReadResourceRequest{Params: mcp.ReadResourceParams{URI: "mock://other"}}); err == nil {
+		t.Error("an unknown resource is served")
+	}
+	got, err := c.GetPrompt(ctx, mcp.GetPromptRequest{Params: mcp.GetPromptParams{Name: "summarize", Arguments: map[string]string{"text": "x"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := mcp.AsTextContent(got.Messages[0].Content); !ok || text.Text != "Summarize in one sentence: x" {
+		t.Errorf("prompt: got %v", got.Messages)
 	}
 }
