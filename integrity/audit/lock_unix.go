@@ -9,6 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openShareable opens the file that processes share, and makes it if it is not there.
+func openShareable(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's path
+}
+
 // lock waits for the lock on f. The system lets go of it when f is closed, or when the process dies.
 func lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
 

@@ -7,6 +7,22 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// openShareable opens the file that processes share, and makes it if it is not there. It may be renamed while it is
+// open, which os.OpenFile does not allow: else it could never be rotated.
+func openShareable(path string) (*os.File, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(h), path), nil
+}
+
 // A lock on Windows forbids others to read what it covers, so it covers one byte that no log reaches.
 func lockRegion() *windows.Overlapped { return &windows.Overlapped{OffsetHigh: 1 << 30} }
 

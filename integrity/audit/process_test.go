@@ -132,18 +132,6 @@ func startChild(t *testing.T, role string, opts Options) (*exec.Cmd, *bufio.Scan
 	return cmd, bufio.NewScanner(out)
 }
 
-func layouts(t *testing.T, run func(t *testing.T, opts Options)) {
-	for _, layout := range []string{"folder", "shared"} {
-		t.Run(layout, func(t *testing.T) {
-			opts := testOptions(t)
-			if layout == "shared" {
-				opts.Path = filepath.Join(t.TempDir(), "log.jsonl")
-			}
-			run(t, opts)
-		})
-	}
-}
-
 // recorded returns the targets of all decisions, by session.
 func recorded(t *testing.T, opts Options) map[string][]string {
 	t.Helper()
@@ -309,6 +297,32 @@ func TestFilesAreForTheOwnerOnly(t *testing.T) {
 			})
 			if err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// Another hand at the live segment does not silence the log, and is found.
+func TestLiveSegmentUnderAnotherHand(t *testing.T) {
+	for name, tamper := range map[string]func(string) error{
+		"segment_removed": os.Remove,
+		"segment_altered": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := testOptions(t)
+			now := time.Now()
+			opts.Now = func() time.Time { now = now.Add(time.Second); return now }
+			l := openLog(t, opts)
+			appendEvents(t, l, "a", "b")
+			if err := tamper(onlySegment(t, opts.DefaultDir)); err != nil {
+				t.Fatal(err)
+			}
+			appendEvents(t, l, "c")
+			if got := reasons(t, opts); !slices.Contains(got, name) {
+				t.Errorf("got %q, want %s", got, name)
+			}
+			if res := verify(t, opts); res.Intact() {
+				t.Error("verify found nothing")
 			}
 		})
 	}

@@ -48,9 +48,13 @@ func youngerThan(segments []segment, since time.Time) []segment {
 	}
 	return slices.DeleteFunc(slices.Clone(segments), func(s segment) bool {
 		info, err := os.Stat(s.path)
-		return err == nil && info.ModTime().Before(since)
+		return err == nil && writtenBefore(info, since)
 	})
 }
+
+// writtenBefore reports whether all events of a file are older than t. File systems tell the time of the last write
+// from a coarse clock, some of them to two seconds.
+func writtenBefore(info os.FileInfo, t time.Time) bool { return info.ModTime().Add(2 * time.Second).Before(t) }
 
 // A merge yields the events of several chains by time.
 type merge struct {

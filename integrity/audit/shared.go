@@ -59,7 +59,7 @@ func (s *shared) acquire() error {
 			if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() {
 				return &ForeignError{Path: s.path, Why: "not a regular file"}
 			}
-			file, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+			file, err := openShareable(s.path)
 			if err != nil {
 				return fmt.Errorf("%w: make it writable or set audit.path", err)
 			}
@@ -208,7 +208,7 @@ func (s *shared) rotate() error {
 	}
 	s.saveHead("", s.path, s.head, true)
 	if err := os.Rename(s.path, rotatedName(s.path, now)); err != nil {
-		// Windows does not rename what another process has open. The file grows until it can be rotated.
+		// Windows does not rename what a reader has open. The file grows until it can be rotated.
 		return nil //nolint:nilerr // a log that is too large is better than none
 	}
 	s.release()

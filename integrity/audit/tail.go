@@ -72,7 +72,7 @@ func (t *Tail) Last(n int) ([]*Record, error) {
 	for _, f := range files {
 		t.seen(f, f.info.Size())
 		// A file that was not written since the oldest event that is wanted holds none that is younger.
-		if n <= 0 || len(last) == n && f.info.ModTime().Before(last[0].Time) {
+		if n <= 0 || len(last) == n && writtenBefore(f.info, last[0].Time) {
 			continue
 		}
 		records, whole, err := lastRecords(f.path, f.info.Size(), n)
