@@ -2,21 +2,16 @@ package stdio
 
 import (
 	"os"
+	"slices"
 	"strings"
 )
 
 // childEnv is the environment of a child: what was given, else ours less our own settings and
 // secrets. Python block-buffers a stdout that is no terminal, which would hold answers back.
 func childEnv(given []string) []string {
-	env := make([]string, 0, len(given)+1)
-	if given != nil {
-		env = append(env, given...)
-	} else {
-		for _, kv := range os.Environ() {
-			if !isOwnVariable(kv) {
-				env = append(env, kv)
-			}
-		}
+	env := lastOfEach(given)
+	if given == nil {
+		env = slices.DeleteFunc(os.Environ(), isOwnVariable)
 	}
 	if _, set := envValue(env, "PYTHONUNBUFFERED"); !set {
 		env = append(env, "PYTHONUNBUFFERED=1")
@@ -24,15 +19,31 @@ func childEnv(given []string) []string {
 	return env
 }
 
+// lastOfEach leaves out what a later entry overrides. In an environment itself the first would
+// count, but whoever appends to a list means the last, and os/exec has taught so.
+func lastOfEach(env []string) []string {
+	out := make([]string, 0, len(env)+1)
+	seen := make(map[string]bool, len(env))
+	for _, kv := range slices.Backward(env) {
+		name, _, _ := strings.Cut(kv, "=")
+		if key := envKey(name); !seen[key] {
+			seen[key] = true
+			out = append(out, kv)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
 func isOwnVariable(kv string) bool {
 	const prefix = "MCPX_"
-	return len(kv) >= len(prefix) && sameEnvName(kv[:len(prefix)], prefix)
+	return len(kv) >= len(prefix) && envKey(kv[:len(prefix)]) == prefix
 }
 
 // envValue returns the value of a variable; the last one counts, as in os/exec.
 func envValue(env []string, name string) (value string, set bool) {
 	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok && sameEnvName(k, name) {
+		if k, v, ok := strings.Cut(kv, "="); ok && envKey(k) == envKey(name) {
 			value, set = v, true
 		}
 	}
@@ -43,7 +54,7 @@ func envValue(env []string, name string) (value string, set bool) {
 func withEnv(env []string, name, value string) []string {
 	out := make([]string, 0, len(env)+1)
 	for _, kv := range env {
-		if k, _, ok := strings.Cut(kv, "="); ok && sameEnvName(k, name) {
+		if k, _, ok := strings.Cut(kv, "="); ok && envKey(k) == envKey(name) {
 			name = k
 			continue
 		}

@@ -34,9 +34,9 @@ var guardReady atomic.Bool
 // When the guard itself is killed the server dies with it (parent-death signal), and Start's side
 // kills the group; only what left the group and ignores the end of its input would stay.
 //
-// Guards exist on Linux. Windows has job objects, which do the same. Elsewhere, and in a program
-// that does not call GuardMain, a child that outlives our SIGKILL has the end of its stdin to tell
-// it to leave, and Stop reaches the process group only.
+// Guards exist on Linux with /proc. Windows has job objects, which do the same. Elsewhere, and in a
+// program that does not call GuardMain, a child that outlives our SIGKILL has the end of its stdin
+// to tell it to leave, and Stop reaches the process group only.
 func GuardMain() (handled bool) {
 	if guardSupported && len(os.Args) > 0 && os.Args[0] == guardName {
 		guard()

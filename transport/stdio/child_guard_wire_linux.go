@@ -19,6 +19,9 @@ const (
 
 const recordSize = 5
 
+// maxLaunch is more than any system lets a process be started with.
+const maxLaunch = 64 << 20
+
 func record(kind byte, n int) []byte {
 	return binary.LittleEndian.AppendUint32([]byte{kind}, uint32(n)) //nolint:gosec // 32 bits each
 }
@@ -48,7 +51,11 @@ func decodeLaunch(r io.Reader) (launch, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return launch{}, err
 	}
-	text := make([]byte, binary.LittleEndian.Uint64(head[:])-4)
+	size := binary.LittleEndian.Uint64(head[:])
+	if size < 4 || size > maxLaunch {
+		return launch{}, errors.New("launch of an impossible size")
+	}
+	text := make([]byte, size-4)
 	if _, err := io.ReadFull(r, text); err != nil {
 		return launch{}, err
 	}

@@ -22,6 +22,9 @@ type guarded struct {
 	reported bool       // the leader is known to be gone; guarded by mu
 }
 
+// errNoGuard says that no process could be started that would be the guard.
+var errNoGuard = errors.New("start guard")
+
 func startGuarded(l launch) (*guarded, error) {
 	guardEnd, lifeline, err := blockingPipe()
 	if err != nil {
@@ -35,6 +38,8 @@ func startGuarded(l launch) (*guarded, error) {
 	}
 	defer func() { _ = guardRecords.Close() }()
 	g := &guarded{lifeline: lifeline, records: records, ended: make(chan Exit, 1), left: make(chan struct{})}
+	// By this path it is this very program, though it may have been replaced on disk, and its short name
+	// is "exe": whoever kills all that is named mcpx leaves the guards to do their work.
 	g.guard, err = os.StartProcess("/proc/self/exe", []string{guardName, l.args[0]}, &os.ProcAttr{
 		Env:   guardEnv(),
 		Files: []*os.File{l.files[0], l.files[1], l.files[2], guardEnd, guardRecords},
@@ -44,7 +49,7 @@ func startGuarded(l launch) (*guarded, error) {
 	if err != nil {
 		_ = lifeline.Close()
 		_ = records.Close()
-		return nil, fmt.Errorf("start guard: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoGuard, err)
 	}
 	_ = guardEnd.Close() // or the write below would wait for ever for a guard that died
 	_ = guardRecords.Close()

@@ -98,6 +98,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"inherited", []string{"KEPT=1", "MCPX_SECRET=x", "NOT_MCPX_=1"}, nil, []string{"KEPT=1", "NOT_MCPX_=1", "PYTHONUNBUFFERED=1"}, []string{"MCPX_"}},
 		{"given", []string{"OURS=1"}, []string{"MINE=1"}, []string{"MINE=1", "PYTHONUNBUFFERED=1"}, []string{"OURS="}},
+		{"the last of twins counts", nil, []string{"A=1", "B=2", "A=3"}, []string{"A=3", "B=2"}, []string{"A=1"}},
 		{"unbuffered already decided", nil, []string{"PYTHONUNBUFFERED="}, []string{"PYTHONUNBUFFERED="}, []string{"PYTHONUNBUFFERED=1"}},
 	}
 	for _, tt := range tests {
@@ -129,6 +130,31 @@ func TestEnvironment(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A client that a desktop started has the PATH of a desktop.
+func TestCommandInAUsualPlaceFindsItsNeighbours(t *testing.T) {
+	home := t.TempDir()
+	bin := filepath.Join(home, ".local", "bin")
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"stdio-test-npx":  "#!/usr/bin/env stdio-test-node\n",
+		"stdio-test-node": "#!/bin/sh\necho \"found with $PATH\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil { //nolint:gosec // they are to be run
+			t.Fatal(err)
+		}
+	}
+	c, err := Start(Command{Args: []string{"stdio-test-npx"}, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + home}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(StopOptions{})
+	if got, want := readLine(t, c), "found with "+bin+":/usr/bin:/bin\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -26,4 +26,5 @@ func probeFile(path string) fileUse {
 	}
 }
 
-func sameEnvName(a, b string) bool { return a == b }
+// envKey is equal for names of the same variable.
+func envKey(name string) string { return name }

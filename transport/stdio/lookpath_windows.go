@@ -23,5 +23,5 @@ func probeFile(path string) fileUse {
 	}
 }
 
-// sameEnvName compares as Windows does: Path is PATH.
-func sameEnvName(a, b string) bool { return strings.EqualFold(a, b) }
+// envKey is equal for names of the same variable: Path is PATH.
+func envKey(name string) string { return strings.ToUpper(name) }
