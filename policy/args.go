@@ -105,9 +105,16 @@ func (rules toolRules) judge(name, arguments []byte, files pathFS, tr *Trace) De
 // judgeMembers refuses top-level members that a loose parser could take for a ruled argument, and unknown ones
 // where a rule says so. All rules that match know their arguments together.
 func judgeMembers(rules []*toolRule, name, arguments []byte) Decision {
+	folding := maxFolding
 	for member := range jsonrpc.Members(arguments) {
 		if known(rules, member) {
 			continue
+		}
+		if !ascii(member) {
+			folding -= len(member)
+		}
+		if folding < 0 {
+			return denied(ArgumentsRule, "tool %s: the names of the arguments hold too much text beyond ASCII", quoted(name))
 		}
 		if a := twinArgument(rules, member); a != nil {
 			return a.deniedTwin(name, member)
@@ -160,7 +167,7 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 				return denied(a.rule, "tool %s: argument %q cannot be found: what holds it is no object (%s)",
 					quoted(tool), a.spelt, a.rule)
 			}
-			if member := twinOf(value, name, a.keys[i]); member != nil {
+			if member, ok := twinOf(value, name, a.keys[i]); !ok {
 				return a.deniedTwin(tool, member)
 			}
 		}
@@ -174,15 +181,24 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 	return denied(rule, "tool %s: argument %q %s (%s)", quoted(tool), a.spelt, how, rule)
 }
 
-// twinOf returns the first member of an object whose name folds to the key of a name without being it.
-func twinOf(object []byte, name, key string) []byte {
+// maxFolding bounds the names beyond ASCII, in bytes, that are folded for one object: it is slow, and no tool has
+// such arguments.
+const maxFolding = 64 << 10
+
+// twinOf looks for a member of an object whose name folds to the key of a name without being it. It returns false
+// and that member if there is one, or the member at which it gave up.
+func twinOf(object []byte, name, key string) ([]byte, bool) {
 	var buf [64]byte
+	folding := maxFolding
 	for member := range jsonrpc.Members(object) {
-		if string(member) != name && string(fold(buf[:0], member)) == key {
-			return member
+		if !ascii(member) {
+			folding -= len(member)
+		}
+		if folding < 0 || string(member) != name && string(fold(buf[:0], member)) == key {
+			return member, false
 		}
 	}
-	return nil
+	return nil, true
 }
 
 // isObject reports whether a raw JSON value is an object.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -139,4 +140,16 @@ func TestDeepAndLargeValuesAreRefusedWithoutHarm(t *testing.T) {
 	wantDecision(t, e.Call([]byte("t"), []byte(`{"b":`+deep+`}`)), "-policy.tool_rules.t.args./b/c")
 	long := `"` + strings.Repeat("a", 1<<20) + `"`
 	wantDecision(t, e.Call([]byte("t"), []byte(`{"a":`+long+`}`)), "-policy.tool_rules.t.args.a.regex")
+}
+
+func TestFloodOfOddNamesIsRefused(t *testing.T) {
+	e := mustCompile(t, Config{ToolRules: map[string]ToolRule{"t": {Args: map[string]Constraint{"a": {Equals: "1"}, "/b/c": {Equals: "1"}}}}})
+	var members []string
+	for i := range 10_000 {
+		members = append(members, fmt.Sprintf(`"\ufdfa%d":1`, i))
+	}
+	flood := "{" + strings.Join(members, ",") + "}"
+	wantDecision(t, e.Call([]byte("t"), []byte(flood)), "-arguments")
+	wantDecision(t, e.Call([]byte("t"), []byte(`{"b":`+flood+`}`)), "-policy.tool_rules.t.args./b/c")
+	wantDecision(t, e.Call([]byte("u"), []byte(flood)), "+default")
 }

@@ -16,11 +16,11 @@ type ToolRule struct {
 	DenyUnknownArgs bool `yaml:"deny_unknown_args"`
 }
 
-// Constraint holds the conditions on one argument; all must hold. MaxLen is looked at first, so that it bounds what
-// an expression has to read. An absent argument passes unless Required,
-// or Within without Optional, says otherwise. Values are compared as strings: numbers in their shortest plain
-// decimal form (1e2 and 100.0 are 100, however large, without rounding), booleans as true and false. Null
-// never passes, and an object or array passes only where Required is all that is asked.
+// Constraint holds the conditions on one argument; all must hold. An absent argument passes unless Required, or
+// Within without Optional, says otherwise. Values are compared as strings: numbers in their shortest plain decimal
+// form (1e2 and 100.0 are 100, however large, without rounding; beyond 10^1024 they are refused), booleans as true
+// and false. Null never passes, and an object or array passes only where Required is all that is asked. MaxLen is
+// looked at first, so that it bounds what an expression has to read.
 type Constraint struct {
 	Equals   Scalar  `yaml:"equals"`
 	OneOf    Scalars `yaml:"one_of"`    // one value or a list

@@ -74,6 +74,15 @@ func foldASCII(buf, name []byte) ([]byte, bool) {
 	return buf, true
 }
 
+func ascii(name []byte) bool {
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // foldRune returns the least character that equals r under simple folding.
 func foldRune(r rune) rune {
 	least := r
