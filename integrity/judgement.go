@@ -87,7 +87,8 @@ func (j *judgement) twinOf(set *pinSet, d *definition) string {
 	if t := j.seen.twin(d.name, d.skeleton); t != "" || j.exact {
 		return t
 	}
-	if p := set.pending[d.name]; p != nil && p.problem == twin || j.observed[j.kind][d.name].problem == twin {
+	stored := set.pending[d.name] // from before a restart, or found by this walk
+	if j.observed[j.kind][d.name].problem == twin || j.walked[j.kind] == nil && stored != nil && stored.problem == twin {
 		return "had a twin when the list was seen last"
 	}
 	if set.pins[d.name] != nil {
@@ -137,20 +138,18 @@ func (j *judgement) lateTwins(e *edit) {
 
 // finish takes the list for complete: what is pinned and was not seen is reported as removed.
 func (j *judgement) finish(e *edit) {
-	set := e.current().sets[j.kind]
+	set := e.current().sets[j.kind] // its maps may be replaced below
+	for _, name := range slices.Sorted(maps.Keys(set.pending)) {
+		forgotten := j.seen.count[name] == 0 && set.pins[name] == nil
+		if forgotten || set.pending[name].problem == twin && j.seen.twin(name, skeleton(name)) == "" {
+			e.clear(j.kind, name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(set.pins)) {
 		if j.seen.count[name] == 0 {
 			e.suspend(j.kind, name, &entry{problem: gone})
 			f := Finding{Kind: j.kind, Index: -1, Name: name, Detail: "no longer listed"}
 			j.found = append(j.found, j.judged(f, Removed))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(set.pending)) {
-		switch {
-		case j.seen.count[name] == 0 && set.pins[name] == nil:
-			e.clear(j.kind, name)
-		case set.pending[name].problem == twin && j.seen.twin(name, skeleton(name)) == "":
-			e.clear(j.kind, name)
 		}
 	}
 	e.complete(j.kind)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	lockTimeout = 10 * time.Second
+	lockTimeout = 5 * time.Second
 	lockRetry   = 2 * time.Millisecond
 )
 

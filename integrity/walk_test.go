@@ -411,3 +411,21 @@ func TestInstructionsThatAppearLaterAreWithheld(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
+
+// A list that shows nothing new is no reason to write the file, be it as pinned or not.
+func TestSameListIsNotWrittenAgain(t *testing.T) {
+	path := lockPath(t)
+	p := openFile(t, path).Server("fs", Config{NewTools: "quarantine"})
+	list(t, p, Tools, clean, other)
+	seen := []string{strings.Replace(clean, "Reads", "Eats", 1), `{"name":"new"}`, `{"name":"twin"}`, `{"name":"Twin"}`}
+	list(t, p, Tools, seen...)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list(t, p, Tools, seen...)
+	pages(t, p, Tools, seen[:2], seen[2:])
+	if after, err := os.Stat(path); err != nil || !sameStamp(after, before) {
+		t.Errorf("the file was written again: %v, %v", after, err)
+	}
+}
