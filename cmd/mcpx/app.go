@@ -88,12 +88,14 @@ policy, notices when the server changes what it says about its tools, and record
   mcpx check mcpx.yaml                            is this configuration sound?
   mcpx policy explain --server filesystem --tool write_file --args '{"path":"/data/x"}'
   mcpx audit tail -f                              watch decisions as they are made`,
+		Version:       buildVersion().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configPath, "config", "c", "", "configuration `FILE` (default: see Environment in `mcpx help`)")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "what is logged to stderr: debug, info, warn or error")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "`LEVEL` of what is logged to stderr: debug, info, warn or error")
 	flags.BoolVar(&a.json, "json", false, "print JSON where the command prints data")
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("config", cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt))
@@ -154,6 +156,7 @@ func (a *app) prepare(command *cobra.Command) {
 			}
 			return unknownCommand(c, args[0])
 		}
+		command.DisableFlagsInUseLine = true
 		command.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	}
 	for _, child := range command.Commands() {

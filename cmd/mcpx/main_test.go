@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rohitgs28/mcpx/examples/mock-mcp/mock"
+	"github.com/rohitgs28/mcpx/transport/stdio"
+)
+
+// TestMain lets the test binary pose as mcpx, as a guard that mcpx starts, and as the mock server:
+// the first two are in the PATH of every test.
+func TestMain(m *testing.M) {
+	if stdio.GuardMain() {
+		return
+	}
+	testscript.Main(m, map[string]func(){
+		"mcpx": main,
+		"mock-mcp": func() {
+			if err := mock.Serve(context.Background(), os.Stdin, os.Stdout, os.Getenv(mock.ControlVariable)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       *update,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(e *testscript.Env) error {
+			for name, value := range isolated(e.WorkDir) {
+				e.Setenv(name, value)
+			}
+			return nil
+		},
+	})
+}
+
+// exits runs a program that must end with a code: exits CODE PROGRAM [ARG…].
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if (got == want) == neg {
+		ts.Fatalf("%q ended with %d, want %d", args[1:], got, want)
+	}
+}
+
+// isolated is the environment that keeps a test from the configuration and state of whoever runs it.
+func isolated(folder string) map[string]string {
+	return map[string]string{
+		"HOME": folder, "USERPROFILE": folder, "AppData": folder, "LocalAppData": folder,
+		"XDG_CONFIG_HOME": folder + "/config", "XDG_STATE_HOME": folder + "/state",
+		"MCPX_CONFIG": "", "MCPX_STATE_DIR": "",
+	}
+}
