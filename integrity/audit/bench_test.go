@@ -84,3 +84,18 @@ func BenchmarkCommit(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOpen is what a log costs the start of a process that records nothing.
+func BenchmarkOpen(b *testing.B) {
+	opts := testOptions(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := Open(opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -57,16 +57,20 @@ type files struct {
 	maxSize int64
 	retain  time.Duration
 	saved   time.Time // when the head was recorded last
+	stale   bool      // the head went on since
 }
+
+func (f *files) lags() bool { return f.stale }
 
 // saveHead records the head, at most once every headEvery unless it must be now. A head that cannot be recorded does
 // not stop the log, since what it protects is there.
 func (f *files) saveHead(instance, segment string, h head, must bool) {
 	now := f.now()
 	if !must && now.Sub(f.saved) < headEvery && !now.Before(f.saved) {
+		f.stale = f.heads.dir != ""
 		return
 	}
-	f.saved = now
+	f.saved, f.stale = now, false
 	if err := f.heads.save(instance, segment, h, now); err != nil {
 		f.onError(fmt.Errorf("record the head of audit log %s: %w", f.path, err))
 	}
@@ -77,8 +81,9 @@ type folder struct {
 	files
 	file   *os.File // the live segment, locked; nil before the first write
 	start  time.Time
-	offset int64 // of the end of the last whole line
-	dirty  bool  // something may stand behind offset
+	seen   time.Time // when the live segment was examined last
+	offset int64     // of the end of the last whole line
+	dirty  bool      // something may stand behind offset
 	head   head
 	last   string // the segment before the live one
 	notes  []note // to be written first
@@ -129,9 +134,11 @@ func (d *folder) begin(size int) (head, []note, error) {
 // examine looks once in a while whether the live segment is still what was written. If another hand was at it, it is
 // left as it is, and the chain goes on in a new one that says so.
 func (d *folder) examine() {
-	if d.now().Sub(d.saved) < headEvery || d.dirty {
+	now := d.now()
+	if now.Sub(d.seen) < headEvery && !now.Before(d.seen) || d.dirty {
 		return
 	}
+	d.seen = now
 	here, err := d.file.Stat()
 	if err != nil {
 		return // the write will tell
@@ -177,7 +184,7 @@ func (d *folder) create() error {
 	if _, err := tryLock(file); err != nil {
 		return errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close(), os.Remove(path))
 	}
-	d.file, d.start, d.offset = file, start, 0
+	d.file, d.start, d.seen, d.offset = file, start, start, 0
 	if d.head.seq == 0 {
 		d.saveHead(d.instance, path, d.head, true)
 	}
@@ -197,6 +204,12 @@ func (d *folder) write(lines []byte, h head) error {
 }
 
 func (d *folder) end() {}
+
+func (d *folder) settle() {
+	if d.file != nil && d.stale {
+		d.saveHead(d.instance, d.file.Name(), d.head, true)
+	}
+}
 
 func (d *folder) close() error {
 	if d.file == nil {

@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"strconv"
@@ -32,7 +31,9 @@ type Log struct {
 	done    int
 	out     []byte // the lines of one write
 	outage  outage
-	settled uint64    // of staged.events: how many are written or confessed as lost
+	settled uint64      // of staged.events: how many are written or confessed as lost
+	settler *time.Timer // runs settle, if armed
+	armed   bool
 	lossy   [2]uint64 // the events of the last write that confessed a loss: (lossy[0], lossy[1]]
 }
 
@@ -50,6 +51,9 @@ type sink interface {
 	// write writes whole lines, after which the chain's head is h. On an error nothing of them stays.
 	write(lines []byte, h head) error
 	end()
+	// settle records the head of the chain if it lags behind. lags reports whether it does.
+	settle()
+	lags() bool
 	close() error
 	name() string
 }
@@ -143,10 +147,33 @@ func (l *Log) Commit() error {
 	case l.settled >= upto:
 		return l.lossOf(upto)
 	}
-	if err := l.flush(); err != nil {
+	err := l.flush()
+	if l.sink.lags() && !l.armed {
+		l.settleLater()
+	}
+	if err != nil {
 		return l.failed(err)
 	}
 	return l.lossOf(upto)
+}
+
+// settleLater sees to it that the head is recorded even if no Commit follows. The caller holds l.write.
+func (l *Log) settleLater() {
+	l.armed = true
+	if l.settler == nil {
+		l.settler = time.AfterFunc(headEvery, l.settle)
+		return
+	}
+	l.settler.Reset(headEvery)
+}
+
+func (l *Log) settle() {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.armed { // and not closed meanwhile
+		l.armed = false
+		l.sink.settle()
+	}
 }
 
 // failed handles an outage. The caller holds l.write.
@@ -293,59 +320,13 @@ func (l *Log) Close() error {
 	}
 	l.write.Lock()
 	defer l.write.Unlock()
+	if l.armed {
+		l.settler.Stop()
+		l.armed = false
+	}
 	err := l.flush()
 	if err != nil {
 		err = fmt.Errorf("write audit log %s: %w", l.sink.name(), err)
 	}
 	return errors.Join(err, l.sink.close())
-}
-
-// A stream is a sink without a file.
-type stream struct {
-	w     io.Writer
-	label string
-	head  head
-	first note
-}
-
-func openStream(o origin) (*stream, error) {
-	w := o.opts.Stderr
-	if o.opts.Output == "stdout" && o.opts.Stdout != nil {
-		w = o.opts.Stdout
-	}
-	if w == nil {
-		return nil, fmt.Errorf("open audit log: there is no %s to write to", o.opts.Output)
-	}
-	return &stream{w: w, label: o.opts.Output, first: opened(o.opts.Version, "")}, nil
-}
-
-func (s *stream) begin(int) (head, []note, error) {
-	if s.head.seq == 0 {
-		return s.head, []note{s.first}, nil
-	}
-	return s.head, nil, nil
-}
-
-func (s *stream) write(lines []byte, h head) error {
-	if _, err := s.w.Write(lines); err != nil {
-		return err
-	}
-	s.head = h
-	return nil
-}
-
-func (s *stream) end()         {}
-func (s *stream) close() error { return nil }
-func (s *stream) name() string { return s.label }
-
-// opened is the first event of a chain, or of a file that continues one.
-func opened(version, previous string) note {
-	n := note{kind: Lifecycle, reason: "log_opened"}
-	if previous != "" {
-		n.reason, n.target = "log_continued", previous
-	}
-	if version != "" {
-		n.args = append(appendText([]byte(`{"version":`), version, maxName), '}')
-	}
-	return n
 }

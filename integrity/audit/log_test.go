@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -160,4 +161,27 @@ func TestDisabledLogTakesEverything(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// What is cut off a log whose process was killed is found, also if it recorded little and then was idle.
+func TestHeadFollowsAnIdleLog(t *testing.T) {
+	layouts(t, func(t *testing.T, opts Options) {
+		synctest.Test(t, func(t *testing.T) {
+			l := openLog(t, opts)
+			appendEvents(t, l, "a", "b", "c")
+			time.Sleep(2 * headEvery)
+			path := opts.Path
+			if path == "" {
+				path = onlySegment(t, opts.DefaultDir)
+			}
+			all := lines(t, path)
+			write(t, path, all[:len(all)-1])
+			if res := verify(t, opts); res.Intact() || !strings.Contains(res.Problems[0].What, "event 4 is missing at the end") {
+				t.Errorf("got %v, want the end to be missing", res.Problems)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
 }

@@ -54,7 +54,9 @@ func youngerThan(segments []segment, since time.Time) []segment {
 
 // writtenBefore reports whether all events of a file are older than t. File systems tell the time of the last write
 // from a coarse clock, some of them to two seconds.
-func writtenBefore(info os.FileInfo, t time.Time) bool { return info.ModTime().Add(2 * time.Second).Before(t) }
+func writtenBefore(info os.FileInfo, t time.Time) bool {
+	return info.ModTime().Add(2 * time.Second).Before(t)
+}
 
 // A merge yields the events of several chains by time.
 type merge struct {

@@ -243,15 +243,21 @@ func (s *shared) end() {
 	}
 }
 
+// settle records the head as it is in the file, since another process may have recorded a later one than ours.
+func (s *shared) settle() {
+	if s.file == nil || !s.stale {
+		return
+	}
+	if err := s.acquire(); err == nil && s.sync() == nil {
+		s.saveHead("", s.path, s.head, true)
+	}
+	s.end()
+}
+
 func (s *shared) close() error {
-	if s.file == nil {
-		return nil
+	s.settle()
+	if s.file != nil {
+		s.release()
 	}
-	if s.synced && s.head.seq > 0 {
-		if err := s.acquire(); err == nil && s.sync() == nil {
-			s.saveHead("", s.path, s.head, true)
-		}
-	}
-	s.release()
 	return nil
 }
