@@ -14,6 +14,11 @@ func (f *File) Check(server string, kind Kind, items [][]byte) []Finding {
 	known := *c.server(server)
 	known.sets[kind].complete = true
 	j.run(c.with(server, &known), &edit{base: &known})
+	for i := range j.found {
+		if j.found[i].Status == Added {
+			j.found[i].Detail = "not pinned"
+		}
+	}
 	return j.found
 }
 
@@ -28,6 +33,7 @@ func (f *File) CheckInstructions(server string, text []byte, present bool) Findi
 	}
 	switch pin := f.content.Load().server(server).sets[Instructions].pins[""]; {
 	case pin == nil:
+		found.Detail = "not pinned"
 		return p.judged(found, Added)
 	case pin.digest == now.digest:
 		return p.judged(found, Same)

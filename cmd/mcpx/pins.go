@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,26 +79,44 @@ changed, what it said and what it says now. Characters that cannot be seen are s
 
 func (a *app) pinsApprove() *cobra.Command {
 	var pick pinTargets
+	var timeout time.Duration
 	command := &cobra.Command{
-		Use:   "approve SERVER [TOOL...]",
+		Use:   "approve SERVER [TOOL...] [-- COMMAND ARGS...]",
 		Short: "Make what the server says now the pin",
 		Long: `Approve pins the changed or new definitions that wait for review, and forgets the pins of tools that were
 removed. It prints what it approved. A tool that is as pinned is marked as approved by a person, which also
-lets it pass where another server has a tool of its name and shadowed_tools is enforce.`,
+lets it pass where another server has a tool of its name and shadowed_tools is enforce.
+
+What waits is what wrappers have seen. With a COMMAND, approve starts that server, lists it and stops it, and
+approves what it says at this moment; SERVER need not be known yet. So a lock file can be made, reviewed and
+committed before any client has used the server.`,
 		Example: `  mcpx pins approve filesystem read_file write_file
   mcpx pins approve filesystem --prompt review --instructions
-  mcpx pins approve filesystem --all`,
-		Args:              cobra.MinimumNArgs(1),
+  mcpx pins approve filesystem --all
+  mcpx pins approve filesystem --all -- npx -y @modelcontextprotocol/server-filesystem /data`,
+		Args: func(c *cobra.Command, args []string) error {
+			if named, argv := splitAtDash(c, args); len(named) == 0 || argv != nil && len(argv) == 0 {
+				return errors.New("give a SERVER, and a COMMAND if there is a --")
+			}
+			return nil
+		},
 		ValidArgsFunction: a.completePins,
-		RunE: func(_ *cobra.Command, args []string) error {
-			targets, err := pick.targets(args[1:])
+		RunE: func(c *cobra.Command, args []string) error {
+			named, argv := splitAtDash(c, args)
+			targets, err := pick.targets(named[1:])
 			if err != nil {
 				return err
 			}
-			return a.reviewPins(args[0], targets, (*integrity.File).Approve, a.printApproved)
+			if argv == nil {
+				return a.reviewPins(named[0], targets, (*integrity.File).Approve, a.printApproved)
+			}
+			ctx, stop := liveContext(c, timeout)
+			defer stop()
+			return a.approveLive(ctx, named[0], targets, argv)
 		},
 	}
 	pick.flags(command)
+	liveTimeout(command, &timeout)
 	command.Flags().BoolVar(&pick.all, "all", false, "everything of the server that waits for review")
 	return command
 }

@@ -6,12 +6,64 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
+	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/stdio"
 )
+
+// liveTimeout adds the flag that bounds listLive.
+func liveTimeout(command *cobra.Command, timeout *time.Duration) {
+	command.Flags().DurationVar(timeout, "timeout", 2*time.Minute, "how long the COMMAND may take, its installation included")
+}
+
+// liveContext ends at the timeout and when the user interrupts.
+func liveContext(c *cobra.Command, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return ctx, func() { cancel(); stop() }
+}
+
+// approveLive lists a server as a wrapper would see it, and approves what it says.
+func (a *app) approveLive(ctx context.Context, server string, targets []integrity.Target, argv []string) error {
+	file, err := a.openPins()
+	if err != nil {
+		return err
+	}
+	if known, err := findPinned(file, server); err == nil {
+		server = known
+	}
+	live, err := listLive(ctx, argv, a.err)
+	if err != nil {
+		return fmt.Errorf("list what %q offers: %w", argv[0], err)
+	}
+	pins := file.Server(server, integrity.Config{NewTools: "quarantine"})
+	if _, err := pins.Instructions(live.instructions, live.instructions != nil); err != nil {
+		return err
+	}
+	for kind, items := range map[integrity.Kind][][]byte{integrity.Tools: live.tools, integrity.Prompts: live.prompts} {
+		if _, err := pins.Walk(kind).Page(items, true); err != nil {
+			return err
+		}
+	}
+	if len(targets) == 0 { // all: also what this has pinned, and what was pinned by first use before
+		for _, e := range file.Entries(server) {
+			targets = append(targets, e.Target)
+		}
+	}
+	done, err := file.Approve(server, targets...)
+	if err != nil {
+		return err
+	}
+	return a.printApproved(server, done)
+}
 
 // A live is what a running server offers, raw.
 type live struct {

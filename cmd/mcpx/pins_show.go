@@ -130,17 +130,20 @@ func (a *app) printPinDiffs(entries []integrity.Entry) error {
 }
 
 func (a *app) writePinDiffs(entries []integrity.Entry) {
-	for i, e := range entries {
-		if i > 0 {
+	apart := false // the entry before showed more than a line
+	for _, e := range entries {
+		if apart {
 			fmt.Fprintln(a.out)
 		}
 		fmt.Fprintf(a.out, "%s: %s: %s\n", integrity.Visible(e.Server), e.Target, pinState(e))
-		if e.Status == integrity.Removed {
-			continue // the server says nothing that could be compared
+		diff := ""
+		if e.Status != integrity.Removed { // else the server says nothing that could be compared
+			diff = integrity.FormatDiff(pinChanges(e))
 		}
-		for line := range strings.Lines(integrity.FormatDiff(pinChanges(e))) {
+		for line := range strings.Lines(diff) {
 			fmt.Fprint(a.out, "  "+line)
 		}
+		apart = diff != ""
 	}
 }
 

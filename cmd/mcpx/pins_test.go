@@ -109,7 +109,6 @@ fs: prompt "review" changed
     + "Reads.\u001b[2J"
 
 fs: tool "stat": removed
-
 fs: prompt "review": changed
   title
     + "x"
@@ -174,7 +173,8 @@ func TestPinsErrors(t *testing.T) {
 		{[]string{"list", "filesytem"}, exitFailure, "did you mean filesystem?"},
 		{[]string{"list", "memory"}, exitFailure, "say which, memory@12345678 or memory@abcdef01"},
 		{[]string{"diff", "filesystem", "raed"}, exitFailure, `no tool or prompt "raed"`},
-		{[]string{"approve"}, exitUsage, "at least 1 arg"},
+		{[]string{"approve"}, exitUsage, "give a SERVER"},
+		{[]string{"approve", "filesystem", "--all", "--"}, exitUsage, "a COMMAND if there is a --"},
 		{[]string{"approve", "filesystem"}, exitFailure, "nothing named"},
 		{[]string{"approve", "filesystem", "read", "--all"}, exitFailure, "--all goes without"},
 		{[]string{"approve", "filesystem", "raed"}, exitFailure, `no tool "raed"`},
@@ -285,7 +285,7 @@ func TestVerifyLive(t *testing.T) {
 	}{
 		"same":    {0, "everything is as pinned\n"},
 		"modern":  {0, "everything is as pinned\n"},
-		"added":   {exitAdded, "fake: tool \"exec\" added: new since the first complete list, not approved\n"},
+		"added":   {exitAdded, "fake: tool \"exec\" added: not pinned\n"},
 		"changed": {exitChanged, "fake: tool \"read\" changed: n\n"},
 		"removed": {exitRemoved, "fake: tool \"read\" removed: no longer listed\n"},
 		"twice":   {exitFailure, ""},
@@ -299,5 +299,39 @@ func TestVerifyLive(t *testing.T) {
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("verify changed the lock file: %v\n%s", err, after)
+	}
+}
+
+func TestApproveLive(t *testing.T) {
+	path := pinsHome(t)
+	server := []string{"--", os.Args[0], "-test.run=^TestPinsFakeServer$"}
+	live := func(args ...string) []string { return append(args, server...) }
+
+	t.Setenv(fakeVariable, "crash")
+	wantPins(t, exitFailure, "", live("approve", "fake", "--all")...)
+	if _, err := os.Stat(path); err == nil {
+		t.Error("half of a list was pinned")
+	}
+	t.Setenv(fakeVariable, "same")
+	wantPins(t, 0, `fake: instructions: pinned
+fake: tool "read": pinned
+fake: tool "stat": pinned
+fake: prompt "review": pinned
+approved 4 definitions
+`, live("approve", "fake", "--all")...)
+	wantPins(t, 0, "everything is as pinned\n", live("verify")...)
+
+	t.Setenv(fakeVariable, "changed")
+	wantPins(t, exitChanged, "fake: tool \"read\" changed: n\n", live("verify", "fake")...)
+	wantPins(t, exitFailure, "", live("approve", "fake", "raed")...)
+	wantPins(t, 0, `fake: tool "read": changed
+  n
+    - 9007199254740993
+    + 9007199254740992
+approved 1 definition
+`, live("approve", "fake", "read")...)
+	wantPins(t, 0, "everything is as pinned\n", live("verify", "fake")...)
+	if _, out, _ := pins("list"); strings.Contains(out, "pinned") || strings.Count(out, "approved") != 4 {
+		t.Errorf("not everything is approved by a person:\n%s", out)
 	}
 }

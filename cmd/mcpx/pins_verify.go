@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"time"
 
@@ -40,14 +38,12 @@ Exit codes: 0 as pinned, 10 something was added, 11 changed (also: a twin, a mal
 			if argv == nil {
 				return a.verifyStored(named)
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			ctx, stop := liveContext(c, timeout)
 			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, timeout)
-			defer cancel()
 			return a.verifyLive(ctx, named, argv)
 		},
 	}
-	command.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long the server may take, its installation included")
+	liveTimeout(command, &timeout)
 	return command
 }
 
