@@ -167,7 +167,10 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 				return denied(a.rule, "tool %s: argument %q cannot be found: what holds it is no object (%s)",
 					quoted(tool), a.spelt, a.rule)
 			}
-			if member, ok := twinOf(value, name, a.keys[i]); !ok {
+			switch member, gaveUp := twinOf(value, name, a.keys[i]); {
+			case gaveUp:
+				return denied(a.rule, "tool %s: the names beside argument %q hold too much text beyond ASCII (%s)", quoted(tool), a.spelt, a.rule)
+			case member != nil:
 				return a.deniedTwin(tool, member)
 			}
 		}
@@ -185,20 +188,23 @@ func (a *argRule) judge(tool, arguments []byte, files pathFS) Decision {
 // such arguments.
 const maxFolding = 64 << 10
 
-// twinOf looks for a member of an object whose name folds to the key of a name without being it. It returns false
-// and that member if there is one, or the member at which it gave up.
-func twinOf(object []byte, name, key string) ([]byte, bool) {
+// twinOf returns the first member of an object whose name folds to the key of a name without being it, nil if there
+// is none or if it gave up.
+func twinOf(object []byte, name, key string) (member []byte, gaveUp bool) {
 	var buf [64]byte
 	folding := maxFolding
 	for member := range jsonrpc.Members(object) {
 		if !ascii(member) {
 			folding -= len(member)
 		}
-		if folding < 0 || string(member) != name && string(fold(buf[:0], member)) == key {
+		if folding < 0 {
+			return nil, true
+		}
+		if string(member) != name && string(fold(buf[:0], member)) == key {
 			return member, false
 		}
 	}
-	return nil, true
+	return nil, false
 }
 
 // isObject reports whether a raw JSON value is an object.

@@ -72,6 +72,8 @@ func TestConstraints(t *testing.T) {
 		{"matches", Constraint{Matches: text("[a-z]+")}, `"abc"`, ""},
 		{"matches is the whole text", Constraint{Matches: text("good.com")}, `"good.com.evil.com"`, "matches"},
 		{"matches: alternatives are anchored too", Constraint{Matches: text("a|b")}, `"bx"`, "matches"},
+		{"matches: words are anchored too, at the end", Constraint{Matches: text("foo|bar")}, `"foox"`, "matches"},
+		{"matches: words are anchored too, at the beginning", Constraint{Matches: text("foo|bar")}, `"xbar"`, "matches"},
 		{"matches: trailing line break", Constraint{Matches: text(`/data/[^/]+$`)}, `"/data/x\n"`, "matches"},
 		{"matches: carriage return", Constraint{Matches: text(`(?s).*`)}, `"a\rb"`, "matches"},
 		{"matches: (?m) finds no second line", Constraint{Matches: text(`(?m)^SELECT$`)}, `"DROP\nSELECT"`, "matches"},

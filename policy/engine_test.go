@@ -49,6 +49,8 @@ func TestTool(t *testing.T) {
 		{"not listed", lists, nil, "write_file", "-policy.allow_tools"},
 		{"deny wins over a glob", lists, nil, "list_secrets", "-policy.deny_tools[0]"},
 		{"deny glob wins", lists, nil, "list_all", "-policy.deny_tools[1]"},
+		{"the first of two entries that match", Config{AllowTools: []string{"a", "*", "b"}}, nil, "b", "+policy.allow_tools[1]"},
+		{"the first of two, exact", Config{AllowTools: []string{"a", "*"}}, nil, "a", "+policy.allow_tools[0]"},
 		{"longer than an exact name", lists, nil, "read_file2", "-policy.allow_tools"},
 		{"name with a line break", lists, nil, "read_file\n", "-name"},
 		{"read_only does not hide", Config{ReadOnly: true}, nil, "x", "+default"},

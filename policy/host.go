@@ -91,6 +91,9 @@ func splitHost(authority string) (host, port, problem string) {
 			return "", "", "has a port that is not a plain number"
 		}
 	}
+	if !ascii([]byte(host)) { // before lower case makes a k of a Kelvin sign
+		return "", "", "has no host in plain ASCII form"
+	}
 	host = strings.ToLower(host)
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
