@@ -25,7 +25,10 @@ func lastOfEach(env []string) []string {
 	out := make([]string, 0, len(env)+1)
 	seen := make(map[string]bool, len(env))
 	for _, kv := range slices.Backward(env) {
-		name, _, _ := strings.Cut(kv, "=")
+		name, _, _ := strings.Cut(strings.TrimPrefix(kv, "="), "=") // "=C:" is a name, on Windows
+		if strings.HasPrefix(kv, "=") {
+			name = "=" + name
+		}
 		if key := envKey(name); !seen[key] {
 			seen[key] = true
 			out = append(out, kv)

@@ -75,12 +75,22 @@ func testStopLeavesNothing(t *testing.T, roles []string) {
 func TestNoProcessOutlivesTheWrapper(t *testing.T) { testWrapperLeavesNothing(t, families) }
 
 func testWrapperLeavesNothing(t *testing.T, roles []string) {
-	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+	ways := []struct {
+		name  string
+		sig   syscall.Signal
+		group bool
+	}{
+		{"killed", syscall.SIGKILL, false},
+		{"terminated", syscall.SIGTERM, false},
+		{"killed with its group", syscall.SIGKILL, true},
+	}
+	for _, way := range ways {
 		for _, role := range roles {
-			t.Run(sig.String()+"/"+role, func(t *testing.T) {
+			t.Run(way.name+"/"+role, func(t *testing.T) {
 				marker := newMarker()
 				cmd := exec.Command(os.Args[0])
 				cmd.Env = append(os.Environ(), marker, roleVariable+"=wrapper "+role)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 				out, err := cmd.StdoutPipe()
 				if err != nil {
 					t.Fatal(err)
@@ -92,7 +102,11 @@ func testWrapperLeavesNothing(t *testing.T, roles []string) {
 				if strings.TrimSpace(line) != "ready" {
 					t.Fatalf("wrapper said %q, want ready", line)
 				}
-				if err := cmd.Process.Signal(sig); err != nil {
+				target := cmd.Process.Pid
+				if way.group {
+					target = -target
+				}
+				if err := syscall.Kill(target, way.sig); err != nil {
 					t.Fatal(err)
 				}
 				_ = cmd.Wait()

@@ -321,6 +321,27 @@ func TestStopWithAWriterBlockedInStdin(t *testing.T) {
 	}
 }
 
+// What the server closes is closed: nobody between us holds it open.
+func TestServerClosesItsStdioAndStays(t *testing.T) {
+	c, err := Start(Command{Args: []string{"sh", "-c", "exec <&- >&- 2>&-; exec sleep 60"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop(StopOptions{Exit: -1, Term: -1})
+	if rest, err := io.ReadAll(c.Stdout()); err != nil || len(rest) > 0 {
+		t.Errorf("stdout ended with %q, %v", rest, err)
+	}
+	if _, err := c.Stdin().Write([]byte("{}\n")); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("write to a closed stdin: %v, want EPIPE", err)
+	}
+	<-c.drained
+	select {
+	case <-c.Done():
+		t.Error("Done while the server is running")
+	default:
+	}
+}
+
 func TestSignalReachesTheChild(t *testing.T) {
 	c := start(t, "graceful", Command{})
 	readLine(t, c)

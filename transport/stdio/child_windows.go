@@ -38,6 +38,9 @@ func launchOrShell(l launch) (process, error) {
 		}
 		l.path = shell
 	}
+	if _, set := envValue(l.env, "SYSTEMROOT"); !set { // without it a program cannot so much as open a socket
+		l.env = withEnv(l.env, "SYSTEMROOT", os.Getenv("SYSTEMROOT"))
+	}
 	handle, err := newJob()
 	if err != nil {
 		return nil, fmt.Errorf("create job object: %w", err)
