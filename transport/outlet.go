@@ -19,7 +19,8 @@ type outlet struct {
 	delivered chan struct{} // closed when deliver has ended
 
 	mu      sync.Mutex
-	changed sync.Cond          // of the fields below
+	work    sync.Cond          // deliver waits for something to do; it is not woken by every send
+	free    sync.Cond          // others wait for the peer to take what is before them
 	queue   []*jsonrpc.Message // posted, in order; they own their memory
 	queued  int                // bytes in queue
 	writing bool               // somebody writes to conn
@@ -29,7 +30,7 @@ type outlet struct {
 
 func newOutlet(conn Conn, finally func() error) *outlet {
 	o := &outlet{conn: conn, finally: finally, delivered: make(chan struct{})}
-	o.changed.L = &o.mu
+	o.work.L, o.free.L = &o.mu, &o.mu
 	return o
 }
 
@@ -40,7 +41,7 @@ func (o *outlet) send(ctx context.Context, msgs []*jsonrpc.Message) error {
 	}
 	o.mu.Lock()
 	for (o.writing || len(o.queue) > 0) && o.err == nil && !o.closed {
-		o.changed.Wait()
+		o.free.Wait()
 	}
 	return o.write(ctx, msgs)
 }
@@ -53,13 +54,13 @@ func (o *outlet) post(msgs []*jsonrpc.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.queued > maxPosted && o.err == nil && !o.closed {
-		o.changed.Wait()
+		o.free.Wait()
 	}
 	for _, m := range msgs {
 		o.queue = append(o.queue, m.Clone())
 		o.queued += len(m.Raw)
 	}
-	o.changed.Broadcast()
+	o.work.Signal()
 }
 
 // deliver writes what is posted until the outlet is closed and everything is out, then tells the peer so if finally is set.
@@ -68,7 +69,7 @@ func (o *outlet) deliver(ctx context.Context) {
 	for {
 		o.mu.Lock()
 		for (o.writing || len(o.queue) == 0 && !o.closed) && o.err == nil {
-			o.changed.Wait()
+			o.work.Wait()
 		}
 		if len(o.queue) == 0 || o.err != nil {
 			o.mu.Unlock()
@@ -98,7 +99,10 @@ func (o *outlet) write(ctx context.Context, msgs []*jsonrpc.Message) error {
 	if o.err == nil {
 		o.err = err
 	}
-	o.changed.Broadcast()
+	if len(o.queue) > 0 || o.closed || o.err != nil {
+		o.work.Signal()
+	}
+	o.free.Broadcast()
 	return err
 }
 
@@ -108,5 +112,6 @@ func (o *outlet) close(last ...*jsonrpc.Message) {
 	defer o.mu.Unlock()
 	o.queue = append(o.queue, last...)
 	o.closed = true
-	o.changed.Broadcast()
+	o.work.Signal()
+	o.free.Broadcast()
 }
