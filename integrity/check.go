@@ -8,8 +8,8 @@ func (f *File) Check(server string, kind Kind, items [][]byte) []Finding {
 	for i, raw := range items {
 		defs[i] = readDefinition(raw)
 	}
-	none := newSightings()
-	j := judgement{Pins: p, kind: kind, defs: defs, earlier: none, seen: none.with(defs), exact: true}
+	start := newSightings()
+	j := judgement{Pins: p, kind: kind, defs: defs, earlier: start, seen: start.with(defs), exact: true}
 	c := f.content.Load()
 	known := *c.server(server)
 	known.sets[kind].complete = true
