@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -96,6 +97,31 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		if err := l.Close(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkVerify is what verifying costs.
+func BenchmarkVerify(b *testing.B) {
+	opts := testOptions(b)
+	l := openLog(b, opts)
+	k := benchLink(l)
+	event, _ := benchEvents()
+	for range 1000 {
+		k.Append(event)
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	info, err := os.Stat(onlySegment(b, opts.DefaultDir))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(info.Size())
+	b.ReportAllocs()
+	for b.Loop() {
+		if res, err := Verify(opts.StateDir, opts.DefaultDir); err != nil || !res.Intact() {
+			b.Fatal(res, err)
 		}
 	}
 }

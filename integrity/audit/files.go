@@ -43,6 +43,9 @@ func findLayout(path string) (layout, error) {
 	if err == nil && info.IsDir() {
 		return layout{log: log, folder: true}, nil
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		return layout{}, &ForeignError{Path: log, Why: "not a regular file"}
+	}
 	if s, ok := parseSegment(log); ok {
 		return layout{log: filepath.Dir(log), instance: s.instance, folder: true}, err
 	}

@@ -460,3 +460,30 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestCorruptHeadStopsVerifyButNotTheLog(t *testing.T) {
+	opts := testOptions(t)
+	opts.Path = filepath.Join(t.TempDir(), "log.jsonl")
+	l := openLog(t, opts)
+	appendEvents(t, l, "a")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(opts.StateDir, "*"+headExt))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := os.WriteFile(found[0], []byte(`{"seq":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(opts.StateDir, opts.Path); err == nil || !strings.Contains(err.Error(), found[0]) {
+		t.Errorf("got %v, want an error that names %s", err, found[0])
+	}
+	var told []error
+	opts.OnError = func(err error) { told = append(told, err) }
+	appendEvents(t, openLog(t, opts), "b")
+	if len(told) != 1 || !strings.Contains(told[0].Error(), found[0]) {
+		t.Errorf("got %v, want one trouble with %s", told, found[0])
+	}
+	wantIntact(t, opts, 3)
+}

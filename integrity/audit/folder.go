@@ -71,7 +71,7 @@ func (f *files) saveHead(instance, segment string, h head, must bool) {
 		return
 	}
 	f.saved, f.stale = now, false
-	if err := f.heads.save(instance, segment, h, now); err != nil {
+	if err := f.heads.save(instance, segment, h); err != nil {
 		f.onError(fmt.Errorf("record the head of audit log %s: %w", f.path, err))
 	}
 }

@@ -3,14 +3,16 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // headEvery is how often Commit records the head at most. What is cut off a log whose process was killed is found
@@ -19,19 +21,56 @@ const headEvery = time.Second
 
 // A headFile is the record of a chain's head, kept apart from the log.
 type headFile struct {
-	Log     string    `json:"log"` // the canonical path of the folder or file
-	Segment string    `json:"segment"`
-	Seq     uint64    `json:"seq"`
-	Hash    string    `json:"hash"`
-	Time    time.Time `json:"time"`
+	log     string // the canonical path of the folder or file
+	segment string // the name of the last segment
+	seq     uint64
+	hash    string // hex
+}
+
+func (r *headFile) append(b []byte) []byte {
+	b = appendText(append(b, `{"log":`...), r.log, maxPath)
+	b = appendText(append(b, `,"segment":`...), r.segment, maxPath)
+	b = strconv.AppendUint(append(b, `,"seq":`...), r.seq, 10)
+	return append(appendText(append(b, `,"hash":`...), r.hash, maxName), '}')
+}
+
+func (r *headFile) set(name string, value jsontext.Value) (err error) {
+	switch name {
+	case "segment":
+		r.segment, err = unquote(value)
+	case "seq":
+		r.seq, err = number(value, parseUint)
+	case "hash":
+		r.hash, err = unquote(value)
+	}
+	return err
 }
 
 // A baseFile says where a chain begins since retention removed its first segments.
 type baseFile struct {
-	Log  string `json:"log"`
-	Seq  uint64 `json:"seq"`  // of the first event that is left
-	Prev string `json:"prev"` // of that event
+	log  string
+	seq  uint64 // of the first event that is left
+	prev string // of that event
 }
+
+func (r *baseFile) append(b []byte) []byte {
+	b = appendText(append(b, `{"log":`...), r.log, maxPath)
+	b = strconv.AppendUint(append(b, `,"seq":`...), r.seq, 10)
+	return append(appendText(append(b, `,"prev":`...), r.prev, maxName), '}')
+}
+
+func (r *baseFile) set(name string, value jsontext.Value) (err error) {
+	switch name {
+	case "seq":
+		r.seq, err = number(value, parseUint)
+	case "prev":
+		r.prev, err = unquote(value)
+	}
+	return err
+}
+
+// maxPath bounds the paths in these records, which are there for people.
+const maxPath = 4 << 10
 
 // heads are the records of all chains of one log. The zero value records nothing.
 type heads struct {
@@ -76,45 +115,58 @@ func (h heads) prepare() error {
 	return nil
 }
 
-func (h heads) save(instance, segment string, end head, now time.Time) error {
+func (h heads) save(instance, segment string, end head) error {
 	if h.dir == "" {
 		return nil
 	}
-	return replace(h.file(instance, headExt), headFile{
-		Log: h.log, Segment: filepath.Base(segment), Seq: end.seq, Hash: hex.EncodeToString(end.hash[:]), Time: now.UTC(),
-	})
+	record := headFile{log: h.log, segment: filepath.Base(segment), seq: end.seq, hash: hex.EncodeToString(end.hash[:])}
+	return replace(h.file(instance, headExt), record.append(nil))
 }
 
 func (h heads) saveBase(instance string, seq uint64, prev string) error {
 	if h.dir == "" {
 		return nil
 	}
-	return replace(h.file(instance, baseExt), baseFile{Log: h.log, Seq: seq, Prev: prev})
+	record := baseFile{log: h.log, seq: seq, prev: prev}
+	return replace(h.file(instance, baseExt), record.append(nil))
 }
 
 // load returns the recorded head of a chain, or nil if there is none.
-func (h heads) load(instance string) (*headFile, error) { return load[headFile](h, instance, headExt) }
+func (h heads) load(instance string) (*headFile, error) {
+	record := new(headFile)
+	found, err := h.read(instance, headExt, record.set)
+	if !found || err != nil {
+		return nil, err
+	}
+	return record, nil
+}
 
 // base returns where a chain begins, or nil if that is event 1.
-func (h heads) base(instance string) (*baseFile, error) { return load[baseFile](h, instance, baseExt) }
+func (h heads) base(instance string) (*baseFile, error) {
+	record := new(baseFile)
+	found, err := h.read(instance, baseExt, record.set)
+	if !found || err != nil {
+		return nil, err
+	}
+	return record, nil
+}
 
-func load[T any](h heads, instance, ext string) (*T, error) {
+func (h heads) read(instance, ext string, set func(string, jsontext.Value) error) (found bool, err error) {
 	if h.dir == "" {
-		return nil, nil
+		return false, nil
 	}
 	path := h.file(instance, ext)
 	data, err := os.ReadFile(path) //nolint:gosec // below the state directory
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the head of an audit log: %w", err)
+		return false, fmt.Errorf("read the head of an audit log: %w", err)
 	}
-	record := new(T)
-	if err := json.Unmarshal(data, record); err != nil {
-		return nil, fmt.Errorf("read the head of an audit log: %s: %w", path, err)
+	if err := members(data, set); err != nil {
+		return false, fmt.Errorf("read the head of an audit log: %s: %w: remove the file to go without it", path, err)
 	}
-	return record, nil
+	return true, nil
 }
 
 // forget removes what is recorded of a chain of which nothing is left.
@@ -144,12 +196,8 @@ func (h heads) instances() ([]string, error) {
 	return found, nil
 }
 
-// replace writes value into the file at path, which is at every moment the old one or the new one, whole.
-func replace(path string, value any) (err error) {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
+// replace writes data into the file at path, which is at every moment the old one or the new one, whole.
+func replace(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".head-*")
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -74,36 +73,16 @@ func appendInfo(b []byte, name string, raw []byte) []byte {
 // identity returns the name, title and version out of an object, and that it was cut.
 func identity(raw []byte) ([]byte, error) {
 	out := []byte(`{"cut":true`)
-	dec := jsontext.NewDecoder(bytes.NewReader(raw))
-	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {
-		return nil, errShape
-	}
-	for dec.PeekKind() == '"' {
-		token, err := dec.ReadToken()
-		if err != nil {
-			return nil, err
-		}
-		name := token.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return nil, err
-		}
+	err := members(raw, func(name string, value jsontext.Value) error {
 		switch name {
 		case "name", "title", "version":
-			text, err := jsontext.AppendUnquote(nil, value)
-			if err != nil {
-				return nil, err
-			}
+			text, err := unquote(value)
 			out = appendText(append(out, `,"`+name+`":`...), text, 128)
+			return err
 		}
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
-	}
-	if _, err := dec.ReadToken(); err != io.EOF { //nolint:errorlint // jsontext documents io.EOF itself
-		return nil, errTrailing
-	}
-	return append(out, '}'), nil
+		return nil
+	})
+	return append(out, '}'), err
 }
 
 // Append stages e. It never waits for the disk and is safe for concurrent use; e is recorded when Commit returns.

@@ -76,7 +76,7 @@ func childCount(n int) error {
 func childFull() error {
 	signal.Ignore(syscall.SIGXFSZ)
 	opts := childOptions()
-	opts.MaxSize = 1 << 20
+	opts.Args, opts.MaxSize = "full", 64<<20 // all in one file
 	troubles := 0
 	opts.OnError = func(err error) {
 		if !errors.Is(err, syscall.EFBIG) {
@@ -92,12 +92,13 @@ func childFull() error {
 	limit := func(size uint64) error {
 		return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: ^uint64(0)})
 	}
-	if err := limit(5000); err != nil {
+	if err := limit(100_000); err != nil {
 		return err
 	}
+	large := []byte(`"` + strings.Repeat("y", 20_000) + `"`)
 	failed := 0
-	for i := range 5_000 {
-		k.Append(&Event{Kind: Decision, Target: fmt.Appendf(nil, "%d-%s", i, strings.Repeat("y", 900))})
+	for i := range 500 {
+		k.Append(&Event{Kind: Decision, Target: fmt.Append(nil, i), Args: large})
 		if err := l.Commit(); err != nil {
 			if !errors.Is(err, syscall.EFBIG) {
 				return err
@@ -112,7 +113,7 @@ func childFull() error {
 	first := l.Commit()
 	k.Append(&Event{Kind: Decision, Target: []byte("later")})
 	second := l.Commit()
-	fmt.Printf("%v %v %v %v\n", failed > 4900, troubles, first, second)
+	fmt.Printf("%v %v %v %v\n", failed > 490, troubles, first, second)
 	return l.Close()
 }
 
@@ -249,7 +250,7 @@ func TestFullDisk(t *testing.T) {
 				if n := len(res.Chains[0].Notes); n != 1 || !strings.Contains(res.Chains[0].Notes[0], "tells of an outage") {
 					t.Errorf("got notes %q, want one of the outage", res.Chains[0].Notes)
 				}
-				wantWholeOrConfessed(t, opts, 5_002)
+				wantWholeOrConfessed(t, opts, 502)
 			})
 		}
 	})

@@ -50,35 +50,43 @@ type Record struct {
 // and kind present. Members of a later version are passed over. The record keeps line.
 func parseRecord(line []byte) (*Record, error) {
 	r := &Record{Raw: line}
-	dec := jsontext.NewDecoder(bytes.NewReader(line))
-	token, err := dec.ReadToken()
-	if err != nil {
+	if err := members(line, r.set); err != nil {
 		return nil, err
 	}
+	return r, r.complete()
+}
+
+// members calls set with each member of a JSON object, and nothing else may be there.
+func members(object []byte, set func(name string, value jsontext.Value) error) error {
+	dec := jsontext.NewDecoder(bytes.NewReader(object))
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
 	if token.Kind() != '{' {
-		return nil, errShape
+		return errShape
 	}
 	for dec.PeekKind() != '}' {
 		token, err := dec.ReadToken()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		name := token.String()
 		value, err := dec.ReadValue()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := r.set(name, value); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		if err := set(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errTrailing
+		return errTrailing
 	}
-	return r, r.complete()
+	return nil
 }
 
 func (r *Record) complete() error {

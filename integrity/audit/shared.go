@@ -138,9 +138,7 @@ func (s *shared) sync() error {
 			return err
 		}
 	}
-	if err := s.checkHead(e.head); err != nil {
-		return err
-	}
+	s.checkHead(e.head)
 	s.head, s.offset, s.synced = e.head, e.offset, true
 	return nil
 }
@@ -165,31 +163,30 @@ func (s *shared) rotatedEnd() (head, error) {
 
 // checkHead compares the head that was found with those that are known. Where events are missing the chain goes on
 // from what is there, and says what is not, since refusing would let whoever cut the log stop the server too.
-func (s *shared) checkHead(found head) error {
+func (s *shared) checkHead(found head) {
 	want, hash := s.head.seq, hex.EncodeToString(s.head.hash[:])
 	if want > 0 && found.seq > want {
-		return nil
+		return
 	}
 	record, err := s.heads.load("")
 	if err != nil {
-		return err
+		s.onError(err) // the log itself is whole, and the head is written anew
 	}
 	if record == nil {
 		s.saveHead("", s.path, found, true) // before the first event, so that a log without a head is not one of ours
 	}
-	if record != nil && record.Seq > want {
-		want, hash = record.Seq, record.Hash
+	if record != nil && record.seq > want {
+		want, hash = record.seq, record.hash
 	}
 	same := found.seq == want && hex.EncodeToString(found.hash[:]) == hash
 	if found.seq > want || same || want == 0 {
-		return nil
+		return
 	}
 	args := strconv.AppendUint([]byte(`{"expected_seq":`), want, 10)
 	args = append(appendText(append(args, `,"expected_hash":`...), hash, maxName), `,"found_seq":`...)
 	args = append(strconv.AppendUint(args, found.seq, 10), '}')
 	s.notes = slices.DeleteFunc(s.notes, func(n note) bool { return n.reason == reasonTruncated })
 	s.notes = append(s.notes, note{kind: Anomaly, reason: reasonTruncated, args: args})
-	return nil
 }
 
 // reasonTruncated is the anomaly of a log that was found shorter than it had been.

@@ -83,7 +83,7 @@ func (y *layout) remembered(stateDir string, notExist error) error {
 		return err
 	}
 	y.folder = y.folder || len(instances) > 0
-	if len(instances) > 0 || record != nil && record.Seq > 0 {
+	if len(instances) > 0 || record != nil && record.seq > 0 {
 		return nil
 	}
 	return notExist
@@ -130,14 +130,14 @@ func verifyOnce(res *Result, y layout, hs heads) error {
 		}
 	}
 	for instance, record := range known {
-		if still, err := hs.load(instance); err != nil || still == nil || record.Seq == 0 {
+		if still, err := hs.load(instance); err != nil || still == nil || record.seq == 0 {
 			continue // removed by retention, or nothing was written yet
 		}
 		c := chainFiles{instance: instance}
 		res.Chains = append(res.Chains, Chain{Name: c.name(y.log), Files: []string{}, Problems: 1})
 		res.Problems = append(res.Problems, Problem{
-			File: filepath.Join(y.log, record.Segment), Seq: record.Seq,
-			What: fmt.Sprintf("all segments of this process are missing: %d events", record.Seq),
+			File: filepath.Join(y.log, record.segment), Seq: record.seq,
+			What: fmt.Sprintf("all segments of this process are missing: %d events", record.seq),
 		})
 	}
 	return nil

@@ -123,9 +123,9 @@ func (v *verifier) event(path string, number int, line []byte) {
 		v.problem(path, number, r.Seq, "event %d is of instance %q, but the file is of %q", r.Seq, r.Instance, v.instance)
 	}
 	v.confession(path, number, r)
-	if v.record != nil && r.Seq == v.record.Seq && !v.headSeen {
+	if v.record != nil && r.Seq == v.record.seq && !v.headSeen {
 		v.headSeen = true
-		if hex.EncodeToString(sum[:]) != v.record.Hash {
+		if hex.EncodeToString(sum[:]) != v.record.hash {
 			v.problem(path, number, r.Seq, "event %d was changed: its hash is not the one that was recorded apart from the log", r.Seq)
 		}
 	}
@@ -136,7 +136,7 @@ func (v *verifier) first(path string, number int, r *Record) {
 	v.chain.FirstSeq, v.chain.From = r.Seq, r.Time
 	start, prev := uint64(1), hex.EncodeToString(v.prev.hash[:])
 	if v.base != nil && r.Seq != 1 {
-		start, prev = v.base.Seq, v.base.Prev
+		start, prev = v.base.seq, v.base.prev
 	}
 	switch {
 	case r.Seq > start:
@@ -192,7 +192,7 @@ func (v *verifier) finish(recorded bool) {
 		v.chain.Notes = append(v.chain.Notes, "no head was compared: events cut off its end are not found")
 	case v.record == nil && v.chain.Events > 0:
 		v.problem(last, 0, v.prev.seq, "there is no recorded head: the chain was not written by this user on this machine at this place, or the head was removed")
-	case v.record != nil && v.record.Seq > v.prev.seq:
-		v.problem(last, 0, v.prev.seq, "%s missing at the end (the last was in %s)", events(v.prev.seq+1, v.record.Seq), v.record.Segment)
+	case v.record != nil && v.record.seq > v.prev.seq:
+		v.problem(last, 0, v.prev.seq, "%s missing at the end (the last was in %s)", events(v.prev.seq+1, v.record.seq), v.record.segment)
 	}
 }
