@@ -118,7 +118,11 @@ func (a *app) printVerified(result *audit.Result) error {
 		if c.Problems > 0 {
 			state = "BROKEN"
 		}
-		_, _ = fmt.Fprintf(w, "%s  %s  %s in %s%s\n", state, oneLine(c.Name), count(c.Events, "event"), count(len(c.Files), "file"), span(c))
+		name := c.Name
+		if len(c.Files) == 1 {
+			name = c.Files[0]
+		}
+		_, _ = fmt.Fprintf(w, "%s  %s  %s in %s%s\n", state, oneLine(name), count(c.Events, "event"), count(len(c.Files), "file"), span(c))
 		for _, note := range c.Notes {
 			_, _ = fmt.Fprintf(w, "        note: %s\n", oneLine(note))
 		}

@@ -17,7 +17,8 @@ const redacted = `"<redacted>"`
 // secretNames are parts of names whose values mode redacted never records, without case, '_', '-', '.' and spaces.
 var secretNames = []string{"password", "passwd", "secret", "token", "apikey", "authorization", "credential", "privatekey"}
 
-// An argsMode turns raw arguments into what is recorded of them.
+// An argsMode turns raw arguments into what is recorded of them. A hash lets whoever knows the arguments prove that
+// they were these; it does not hide short ones from whoever can try them all.
 type argsMode struct {
 	off, verbatim, guess bool     // neither off nor verbatim: hash
 	redact               []string // lower case

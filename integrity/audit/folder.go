@@ -96,9 +96,9 @@ func openFolder(f files) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open audit log: %w: make the folder writable or set audit.path", err)
 	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	if err != nil {
-		return nil, fmt.Errorf("open audit log: %w", err)
+	err = lock(probe)
+	if err = errors.Join(err, probe.Close(), os.Remove(probe.Name())); err != nil {
+		return nil, fmt.Errorf("open audit log: lock a file in %s: %w: set audit.path to a local folder", f.path, err)
 	}
 	d := &folder{files: f}
 	d.removeOld()
@@ -181,7 +181,7 @@ func (d *folder) create() error {
 	if err != nil {
 		return err
 	}
-	if _, err := tryLock(file); err != nil {
+	if err := lock(file); err != nil { // tells others that its process lives
 		return errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close(), os.Remove(path))
 	}
 	d.file, d.start, d.seen, d.offset = file, start, start, 0

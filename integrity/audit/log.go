@@ -260,7 +260,12 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	defer l.sink.end()
 	out := l.out[:0]
 	for _, n := range notes {
-		out = h.link(out, l.ownEvent(n))
+		own := l.ownEvent(n)
+		if len(pending) > 0 { // times rise along the chain, and the first event was made before the note
+			first, _ := nextStaged(pending)
+			copy(own[len(openTime):], first[len(openTime):len(openTime)+stampLen])
+		}
+		out = h.link(out, own)
 	}
 	for len(pending) > 0 && len(out) < limit {
 		var event []byte

@@ -129,6 +129,25 @@ func TestNothingIsMadeBeforeTheFirstEvent(t *testing.T) {
 	}
 }
 
+func TestTimesRiseAlongTheChain(t *testing.T) {
+	layouts(t, func(t *testing.T, opts Options) {
+		opts.MaxSize, opts.Args = minMaxSize, "full"
+		l := openLog(t, opts)
+		k := l.Link(LinkInfo{})
+		for range 20 { // over several segments
+			k.Append(&Event{Kind: Decision, Args: []byte(`"` + strings.Repeat("x", 9000) + `"`)})
+			commit(t, l)
+		}
+		var last Record
+		for r, err := range Read(logPath(opts), time.Time{}) {
+			if err != nil || r.Time.Before(last.Time) || r.Seq != last.Seq+1 {
+				t.Fatalf("event %d of %v follows event %d of %v, %v", r.Seq, r.Time, last.Seq, last.Time, err)
+			}
+			last = *r
+		}
+	})
+}
+
 func TestStreamIsChained(t *testing.T) {
 	var out bytes.Buffer
 	l := openLog(t, Options{Config: Config{Output: "stdout"}, Stderr: &out})
