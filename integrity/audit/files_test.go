@@ -409,6 +409,22 @@ func TestTail(t *testing.T) {
 	})
 }
 
+func TestTailWaitsForALog(t *testing.T) {
+	opts := testOptions(t)
+	opts.DefaultDir = filepath.Join(t.TempDir(), "state", "audit")
+	tail, err := NewTail(opts.DefaultDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, err := tail.Last(5); err != nil || len(last) != 0 {
+		t.Errorf("got %v, %v, want nothing yet", last, err)
+	}
+	appendEvents(t, openLog(t, opts), "a")
+	if more, err := tail.Poll(); err != nil || len(more) != 2 || more[1].Target != "a" {
+		t.Errorf("got %v, %v, want what came", more, err)
+	}
+}
+
 func countOwn(records []*Record) (n int) {
 	for _, r := range records {
 		if r.Kind != Decision {

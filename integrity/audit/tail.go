@@ -42,6 +42,9 @@ func (t *Tail) list() ([]tailFile, error) {
 		}
 	}
 	chains, err := t.layout.chains()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it may come yet
+	}
 	if err != nil {
 		return nil, err
 	}
