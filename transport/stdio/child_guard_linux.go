@@ -40,9 +40,6 @@ func guard() {
 	runtime.LockOSThread() // the leader is killed when the thread that started it ends
 	syscall.CloseOnExec(lifelineFD)
 	syscall.CloseOnExec(recordsFD)
-	// Who means the wrapper may well hit us too; we end when it does. Not ignored, for that would be
-	// inherited: a signal that is caught gets its default back in the server.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	lifeline := os.NewFile(lifelineFD, "lifeline")
 	g := &guarding{records: os.NewFile(recordsFD, "records")}
 	l, err := decodeLaunch(lifeline)
@@ -60,6 +57,8 @@ func guard() {
 	}
 	releaseStdio()
 	g.tell(recordStarted, g.leader)
+	// Who means the wrapper may well hit us too; we end when it does.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	go g.obey(lifeline)
 	g.reapAll()
 }

@@ -37,7 +37,7 @@ func TestServerDiesWithItsGuard(t *testing.T) {
 	marker := newMarker()
 	c := start(t, "parent plain", Command{Env: []string{marker}})
 	readLine(t, c)
-	if err := c.proc.(*guarded).guard.Kill(); err != nil {
+	if err := syscall.Kill(c.proc.(*guarded).guard, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	if e := c.Exit(); e.Code != 137 || e.Signal != "SIGKILL" {
@@ -55,7 +55,7 @@ func TestGuardReapsOrphans(t *testing.T) {
 	}
 	defer c.Stop(StopOptions{Exit: -1, Term: -1})
 	readLine(t, c)
-	guard := strconv.Itoa(c.proc.(*guarded).guard.Pid)
+	guard := strconv.Itoa(c.proc.(*guarded).guard)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	var left []byte

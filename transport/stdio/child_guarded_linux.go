@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -12,7 +13,7 @@ import (
 // A guarded is a leader behind a guard, seen from our side.
 type guarded struct {
 	leader  int
-	guard   *os.Process
+	guard   int // its process id
 	records *os.File
 	ended   chan Exit     // how the leader ended, sent once
 	left    chan struct{} // closed when the guard is gone, and with it all that was below it
@@ -40,12 +41,17 @@ func startGuarded(l launch) (*guarded, error) {
 	g := &guarded{lifeline: lifeline, records: records, ended: make(chan Exit, 1), left: make(chan struct{})}
 	// By this path it is this very program, though it may have been replaced on disk, and its short name
 	// is "exe": whoever kills all that is named mcpx leaves the guards to do their work.
-	g.guard, err = os.StartProcess("/proc/self/exe", []string{guardName, l.args[0]}, &os.ProcAttr{
-		Env:   guardEnv(),
-		Files: []*os.File{l.files[0], l.files[1], l.files[2], guardEnd, guardRecords},
+	// syscall and not os, which would first start a process to find out whether pidfds work.
+	g.guard, err = syscall.ForkExec("/proc/self/exe", []string{guardName, l.args[0]}, &syscall.ProcAttr{
+		Env: guardEnv(),
+		Files: []uintptr{
+			l.files[0].Fd(), l.files[1].Fd(), l.files[2].Fd(),
+			lifelineFD: guardEnd.Fd(), recordsFD: guardRecords.Fd(),
+		},
 		// Signals to our group are ours to pass on. No parent-death signal: that is when it is needed.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
+	runtime.KeepAlive(l.files)
 	if err != nil {
 		_ = lifeline.Close()
 		_ = records.Close()
@@ -126,7 +132,11 @@ func (g *guarded) retire() {
 	g.mu.Lock()
 	_ = g.lifeline.Close()
 	g.mu.Unlock()
-	_, _ = g.guard.Wait()
+	for {
+		if _, err := syscall.Wait4(g.guard, nil, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
 	_ = g.records.Close()
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -116,9 +117,17 @@ func (g *group) signal(sig os.Signal) error {
 	return syscall.Kill(-g.leader, s)
 }
 
-// sweep kills the group. It asks no leader first: as long as the group has a member, its number
-// is not given away, and without one the system answers ESRCH.
-func (g *group) sweep() { _ = syscall.Kill(-g.leader, syscall.SIGKILL) }
+// sweep kills the group and waits, not for long, until the system knows it no more. A group's
+// number is not given away while it has a member; when it has none the system answers ESRCH.
+func (g *group) sweep() {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for deadline := time.Now().Add(holdTime); time.Now().Before(deadline); <-pause.C {
+		if syscall.Kill(-g.leader, syscall.SIGKILL) != nil {
+			return
+		}
+	}
+}
 
 func exitOf(status syscall.WaitStatus) Exit {
 	if status.Signaled() {
