@@ -1,10 +1,12 @@
 package integrity
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -428,4 +430,58 @@ func TestSameListIsNotWrittenAgain(t *testing.T) {
 	if after, err := os.Stat(path); err != nil || !sameStamp(after, before) {
 		t.Errorf("the file was written again: %v, %v", after, err)
 	}
+}
+
+func TestAllowedCallDoesNotAllocate(t *testing.T) {
+	p := openFile(t, lockPath(t)).Server("fs", Config{})
+	list(t, p, Tools, clean)
+	name := []byte("read_file")
+	if n := testing.AllocsPerRun(100, func() { p.Judge(Tools, name) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Calls are judged while lists come in, as on the two directions of a link.
+func TestJudgeBesideWalks(t *testing.T) {
+	path := lockPath(t)
+	p := openFile(t, path).Server("fs", Config{})
+	list(t, p, Tools, clean, other)
+	stop := make(chan struct{})
+	var judges, walks sync.WaitGroup
+	for range 2 {
+		judges.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if !p.Judge(Tools, []byte("list")).Allowed {
+					t.Error("an unchanged tool is refused")
+					return
+				}
+				if p.Judge(Tools, []byte("never")).Allowed {
+					t.Error("a tool that was never listed is allowed")
+					return
+				}
+				p.Judge(Tools, []byte("read_file"))
+			}
+		})
+		walks.Go(func() {
+			for i := range 30 {
+				items := raws(other, clean)
+				if i%2 == 1 {
+					items[1] = bytes.Replace(items[1], []byte("Reads"), []byte("Eats"), 1)
+				}
+				if _, err := p.Walk(Tools).Page(items, true); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	walks.Wait()
+	close(stop)
+	judges.Wait()
+	list(t, p, Tools, other, strings.Replace(clean, "Reads", "Eats", 1))
+	wantJudge(t, "in the end", p, "read_file", false, "tool_changed")
 }

@@ -23,6 +23,7 @@ func pinsHome(t *testing.T) string {
 	t.Setenv(configVariable, "")
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(folder, "none"))
 	t.Setenv("HOME", folder)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // the fake servers are this binary; with -race each would end a second later
 	t.Chdir(folder)
 	return filepath.Join(folder, lockName)
 }
@@ -229,6 +230,9 @@ func TestPinsFakeServer(t *testing.T) {
 		if request.Method == "" || request.ID == nil {
 			continue
 		}
+		if behaviour == "silent" {
+			continue
+		}
 		if answer := fakeAnswer(behaviour, request.Method, request.Params.Cursor); answer != "" {
 			fmt.Printf("{\"jsonrpc\":\"2.0\",\"id\":%s,%s}\n", request.ID, answer)
 			continue
@@ -296,6 +300,11 @@ func TestVerifyLive(t *testing.T) {
 			wantPins(t, want.code, want.out, "verify", "fake", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
 			wantPins(t, want.code, want.out, "verify", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
 		})
+	}
+	t.Setenv(fakeVariable, "silent")
+	code, _, errOut := pins("verify", "fake", "--timeout", "200ms", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
+	if code != exitFailure || !strings.Contains(errOut, "stopped before the server had answered") {
+		t.Errorf("a silent server: exit code %d\n%s", code, errOut)
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("verify changed the lock file: %v\n%s", err, after)
