@@ -18,8 +18,8 @@ import (
 // A pipeConn is a Conn whose other end is the test.
 type pipeConn struct {
 	broken chan struct{} // closed: nothing can be written
-	in     chan string // what the peer writes; closed at its end
-	out    chan string // what the peer is given; unbuffered: a peer that does not read blocks
+	in     chan string   // what the peer writes; closed at its end
+	out    chan string   // what the peer is given; unbuffered: a peer that does not read blocks
 	closed chan struct{}
 	once   sync.Once
 

@@ -63,7 +63,7 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	defer stop()
 	server := &serverConn{child: child, Conn: stdio.NewConn(child.Stdout(), child.Stdin(), opt.serverOptions())}
 	go server.reap()
-	go passOn(ctx, signals, child, stop)
+	go passOn(signals, child, stop)
 	stdio.GrowPipe(opt.In)
 	stdio.GrowPipe(opt.Out)
 	client := stdio.NewConn(opt.In, opt.Out, stdio.Options{MaxMessage: opt.Limits.MaxMessage, MaxDepth: opt.Limits.MaxDepth})
@@ -96,26 +96,31 @@ func (o Options) serverOptions() stdio.Options {
 	}
 }
 
-// passOn passes signals on to the server. The first that asks to stop ends the session, the second kills at once.
-func passOn(ctx context.Context, signals <-chan os.Signal, child *stdio.Child, stop context.CancelFunc) {
+// signalPatience is how long a server may take to act on a signal before its input is closed as well.
+const signalPatience = time.Second
+
+// passOn passes signals on to the server. The first that asks to stop also ends the session a little later, so that a
+// server that handles the signal is not torn between two ways to leave; the second kills at once.
+func passOn(signals <-chan os.Signal, child *stdio.Child, stop context.CancelFunc) {
+	var patience <-chan time.Time
 	stopping := false
 	for {
-		var sig os.Signal
 		select {
-		case sig = <-signals:
 		case <-child.Done():
 			return
+		case <-patience:
+			stop()
+		case sig := <-signals:
+			_ = child.Signal(sig) // it fails only where the server is gone
+			if !stops(sig) {
+				continue
+			}
+			if stopping {
+				child.Stop(stdio.StopOptions{Exit: -1, Term: -1})
+				return
+			}
+			stopping, patience = true, time.After(signalPatience)
 		}
-		_ = child.Signal(sig) // it fails only where the server is gone
-		if !stops(sig) {
-			continue
-		}
-		if stopping || ctx.Err() != nil {
-			child.Stop(stdio.StopOptions{Exit: -1, Term: -1})
-			return
-		}
-		stopping = true
-		stop()
 	}
 }
 

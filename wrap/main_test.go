@@ -1,0 +1,139 @@
+package wrap_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/transport/stdio"
+	"github.com/rohitgs28/mcpx/wrap"
+)
+
+// The test binary is also a wrapper (`as-wrap DIR COMMAND…`, everything of it kept in DIR) and the server that it
+// wraps (`as-server`).
+func TestMain(m *testing.M) {
+	if stdio.GuardMain() {
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "as-wrap" {
+		os.Exit(asWrap(os.Args[2], os.Args[3:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "as-server" {
+		os.Exit(asServer())
+	}
+	os.Exit(m.Run())
+}
+
+func asWrap(dir string, argv []string) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "as-wrap:", err)
+		return wrap.ExitCode(err)
+	}
+	limit, _ := strconv.Atoi(os.Getenv("TEST_MAX_MESSAGE"))
+	log, err := audit.Open(audit.Options{DefaultDir: filepath.Join(dir, "audit"), StateDir: filepath.Join(dir, "heads"), Source: "wrap", Stderr: os.Stderr})
+	if err != nil {
+		return fail(err)
+	}
+	defer log.Close()
+	file, err := integrity.Open(filepath.Join(dir, "mcpx.lock"))
+	if err != nil {
+		return fail(err)
+	}
+	engine, err := policy.Compile(policy.Config{DenyTools: []string{"rm"}})
+	if err != nil {
+		return fail(err)
+	}
+	code, err := wrap.Run(context.Background(), wrap.Options{
+		Command: stdio.Command{Args: argv},
+		Guard:   policy.GuardOptions{Server: "srv", Engine: engine, Pins: file.Server("srv", integrity.Config{}), Log: log},
+		In:      os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		Limits: wrap.Limits{MaxMessage: limit},
+		Log:    zerolog.New(os.Stderr).Level(zerolog.WarnLevel),
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return code
+}
+
+// asServer answers like an MCP server. What it is told to do is the name of the tool that is called. Each call that it
+// sees it notes in the file TEST_SEEN before anything else.
+func asServer() int {
+	seen, err := os.OpenFile(os.Getenv("TEST_SEEN"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		seen = nil
+	}
+	fmt.Fprintln(os.Stderr, "server is up")
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			if code, err := strconv.Atoi(os.Getenv("TEST_EXIT")); err == nil {
+				return code
+			}
+			return 0
+		}
+		var r struct {
+			ID     json.RawMessage
+			Method string
+			Params struct {
+				Name      string
+				Arguments struct{ Size int }
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			fmt.Println("cannot read that")
+			continue
+		}
+		result := `{}`
+		switch r.Method {
+		case "initialize":
+			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"srv","version":"1"}}`
+		case "tools/list":
+			result = `{"tools":[{"name":"echo"},{"name":"big"},{"name":"crash"},{"name":"kill"},{"name":"hang"},{"name":"env"},{"name":"chatter"},{"name":"deaf"},{"name":"rm"}]}`
+		case "tools/call":
+			if seen != nil {
+				fmt.Fprintf(seen, "%s %s\n", r.ID, r.Params.Name)
+			}
+			text := ""
+			switch r.Params.Name {
+			case "big":
+				text = strings.Repeat("x", r.Params.Arguments.Size)
+			case "crash":
+				fmt.Fprintln(os.Stderr, "panic: it hurts")
+				return 3
+			case "kill":
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {}
+			case "hang":
+				continue
+			case "deaf":
+				select {}
+			case "env":
+				text = strings.Join(os.Environ(), " ")
+			case "chatter":
+				fmt.Println("Loading…")
+			}
+			quoted, _ := json.Marshal(text)
+			result = `{"content":[{"type":"text","text":` + string(quoted) + `}]}`
+		}
+		if r.ID != nil {
+			if _, err := io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":`+string(r.ID)+`,"result":`+result+"}\n"); err != nil {
+				return 1
+			}
+		}
+	}
+}
