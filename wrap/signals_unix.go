@@ -17,4 +17,5 @@ var (
 func stops(sig os.Signal) bool { return slices.Contains(stopSignals, sig) }
 
 // ignoreBrokenPipes lets a write to a client that is gone fail instead of killing us: the server is still to be stopped.
-func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
+// A signal that is ignored would be so for the server too; one that is caught is not.
+func ignoreBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

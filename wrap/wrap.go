@@ -64,8 +64,6 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	server := &serverConn{child: child, Conn: stdio.NewConn(child.Stdout(), child.Stdin(), opt.serverOptions())}
 	go server.reap()
 	go passOn(signals, child, stop)
-	stdio.GrowPipe(opt.In)
-	stdio.GrowPipe(opt.Out)
 	client := stdio.NewConn(opt.In, opt.Out, stdio.Options{MaxMessage: opt.Limits.MaxMessage, MaxDepth: opt.Limits.MaxDepth})
 
 	guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: "server_started"})

@@ -10,9 +10,9 @@ import (
 // message then needs a few refills instead of sixteen.
 const pipeSize = 1 << 20
 
-// GrowPipe makes the pipe behind f as large as is useful for large messages, where the system
+// growPipe makes the pipe behind f as large as is useful for large messages, where the system
 // has such a thing and lets us. Otherwise, and when f is no pipe, it leaves f alone.
-func GrowPipe(f *os.File) {
+func growPipe(f *os.File) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return

@@ -43,8 +43,6 @@ func (e *ends) open(withPTY bool) (err error) {
 	} else if e.stdout, e.child[1], err = blockingPipe(); err != nil {
 		return err
 	}
-	GrowPipe(e.stdin)
-	GrowPipe(e.stdout)
 	return nil
 }
 

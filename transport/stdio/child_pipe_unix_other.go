@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// GrowPipe does nothing here: the system sizes its pipes itself.
-func GrowPipe(*os.File) {}
+// growPipe does nothing here: the system sizes its pipes itself.
+func growPipe(*os.File) {}
 
 func blockingPipe() (r, w *os.File, err error) {
 	var p [2]int

@@ -29,8 +29,8 @@ func openEnds(withPTY bool) (*ends, error) {
 	return e, nil
 }
 
-// GrowPipe does nothing here: a pipe's size is fixed when it is made.
-func GrowPipe(*os.File) {}
+// growPipe does nothing here: a pipe's size is fixed when it is made.
+func growPipe(*os.File) {}
 
 // started gives up what now is the child's.
 func (e *ends) started() {

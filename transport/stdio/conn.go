@@ -44,6 +44,8 @@ type Conn struct {
 	err        error  // of the last read, once everything before it is delivered
 
 	pending   []byte // lines on their way into one write
+	inGrown   bool   // the pipe behind in was made larger, or cannot be
+	outGrown  bool
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -137,6 +139,7 @@ func (c *Conn) fill() {
 		c.start, c.end = 0, unread
 	}
 	if c.end == len(c.buf) {
+		grow(c.in, &c.inGrown)
 		grown := make([]byte, min(2*len(c.buf), c.opt.MaxMessage+readSize))
 		copy(grown, c.buf)
 		c.buf = grown
@@ -187,6 +190,7 @@ func (c *Conn) Write(_ context.Context, msgs ...*jsonrpc.Message) error {
 			}
 		}
 		if len(m.Raw) >= writeSize {
+			grow(c.out, &c.outGrown)
 			if _, err := c.out.Write(m.Raw); err != nil {
 				return err
 			}
@@ -196,6 +200,15 @@ func (c *Conn) Write(_ context.Context, msgs ...*jsonrpc.Message) error {
 		c.pending = append(c.pending, '\n')
 	}
 	return c.flush()
+}
+
+// grow makes the pipe behind an end larger once a message shows that it pays. Not before: what a user's pipes may hold
+// together is limited, and when it is used up new ones are small.
+func grow(end any, done *bool) {
+	if f, ok := end.(*os.File); ok && !*done {
+		growPipe(f)
+	}
+	*done = true
 }
 
 func (c *Conn) flush() error {
