@@ -1,6 +1,7 @@
 package integrity
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -24,6 +25,16 @@ type pinSet struct {
 	pins     map[string]*entry
 	pending  map[string]*entry // what was seen and is not as pinned, for people to review
 	complete bool              // a whole list has been seen, or whether there are instructions
+}
+
+// check refuses a server of which too much would be kept: it invents new names all the time.
+func (s *server) check() error {
+	for _, kind := range kinds {
+		if n := max(len(s.sets[kind].pins), len(s.sets[kind].pending)); n > maxItems {
+			return fmt.Errorf("%d definitions of kind %s, more than %d: see `mcpx pins list`", n, kind, maxItems)
+		}
+	}
+	return nil
 }
 
 // An entry is a pin or what waits to become one. It is never changed.

@@ -10,7 +10,7 @@ import (
 
 // digestVersion names how a definition becomes a digest, so that another way can be told apart later.
 // mcpx1: SHA-256 of the definition in the canonical form of RFC 8785, except that a number which a float64
-// cannot hold keeps its exact value (see appendNumber).
+// cannot hold keeps its exact value (see appendNumber). testdata/digest.json holds vectors.
 const digestVersion = "mcpx1"
 
 // Digest returns the digest of a whole JSON value, "mcpx1:" and 64 hex digits. It does not depend on the

@@ -117,18 +117,21 @@ func (j *judgement) alikePin(set *pinSet, skel string) (string, bool) {
 
 // lateTwins reports what earlier pages held without its twin, which this page holds.
 func (j *judgement) lateTwins(e *edit) {
-	reported := make(map[string]bool)
+	done := make(map[string]bool)
 	pending := e.base.sets[j.kind].pending
 	for _, d := range j.defs {
+		if done[d.skeleton] {
+			continue
+		}
+		done[d.skeleton] = true
 		for _, name := range j.seen.alike[d.skeleton] {
 			detail := j.seen.twin(name, d.skeleton)
-			if detail == "" || reported[name] || j.earlier.count[name] == 0 || j.earlier.twin(name, d.skeleton) != "" {
+			if detail == "" || j.earlier.count[name] == 0 || j.earlier.twin(name, d.skeleton) != "" {
 				continue
 			}
 			if before := pending[name]; before != nil && before.problem == twin {
 				continue // it was withheld already
 			}
-			reported[name] = true
 			e.suspend(j.kind, name, &entry{problem: twin})
 			f := Finding{Kind: j.kind, Index: -1, Name: name, Detail: detail}
 			j.found = append(j.found, j.judged(f, Twin))

@@ -202,6 +202,9 @@ func (p *Pins) change(judge func(*content, *edit)) error {
 		if e = run(c); e.next == nil {
 			return c, nil
 		}
+		if err := e.next.check(); err != nil {
+			return nil, fmt.Errorf("pin server %q: %w", p.name, err)
+		}
 		return c.with(p.name, e.next), nil
 	})
 	if !e.pinned && isSaveError(err) {

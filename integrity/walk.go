@@ -3,9 +3,11 @@ package integrity
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 )
+
+// maxItems bounds what one list may hold, and what is kept of one kind and server in the lock file.
+const maxItems = 10_000
 
 // A Walk judges the pages of one list in their order. It belongs to one goroutine; several walks of the same
 // server may go on at once.
@@ -38,6 +40,10 @@ func (w *Walk) Page(items [][]byte, last bool) ([]Finding, error) {
 	}
 	if w.kind != Tools && w.kind != Prompts {
 		return nil, fmt.Errorf("walk list: %s are not listed", w.kind)
+	}
+	if len(w.seen.count)+len(items) > maxItems {
+		w.whole = false
+		return nil, fmt.Errorf("walk list: more than %d %ss", maxItems, w.kind)
 	}
 	defs := make([]definition, len(items))
 	for i, raw := range items {
@@ -74,7 +80,8 @@ func newSightings() sightings {
 	return sightings{make(map[string]int), make(map[string][]string)}
 }
 
-// with returns the sightings after one more page.
+// with returns the sightings after one more page. Those before it stay as they are; only one of their
+// successors may be kept.
 func (s sightings) with(defs []definition) sightings {
 	next := sightings{maps.Clone(s.count), maps.Clone(s.alike)}
 	for _, d := range defs {
@@ -83,7 +90,8 @@ func (s sightings) with(defs []definition) sightings {
 		}
 		next.count[d.name]++
 		if next.count[d.name] == 1 && d.skeleton != "" {
-			next.alike[d.skeleton] = append(slices.Clip(next.alike[d.skeleton]), d.name)
+			// This may write behind the end of what s sees, never into it.
+			next.alike[d.skeleton] = append(next.alike[d.skeleton], d.name)
 		}
 	}
 	return next
@@ -95,9 +103,13 @@ func (s sightings) twin(name, skeleton string) string {
 		return fmt.Sprintf("%s is listed %d times", Visible(name), s.count[name])
 	}
 	if names := s.alike[skeleton]; skeleton != "" && len(names) > 1 {
-		shown := make([]string, len(names))
-		for i, n := range names {
-			shown[i] = spelled(n)
+		const most = 4
+		shown := make([]string, 0, most+1)
+		for _, n := range names[:min(most, len(names))] {
+			shown = append(shown, spelled(n))
+		}
+		if len(names) > most {
+			shown = append(shown, fmt.Sprintf("and %d more", len(names)-most))
 		}
 		return "names that look alike: " + strings.Join(shown, ", ")
 	}

@@ -485,3 +485,53 @@ func TestJudgeBesideWalks(t *testing.T) {
 	list(t, p, Tools, other, strings.Replace(clean, "Reads", "Eats", 1))
 	wantJudge(t, "in the end", p, "read_file", false, "tool_changed")
 }
+
+// A server that lists without end, or names that all look alike, costs bounded work and is refused.
+func TestCrowdedListsAreRefused(t *testing.T) {
+	page := func(n int, name string) [][]byte {
+		items := make([][]byte, n)
+		for i := range items {
+			items[i] = fmt.Appendf(nil, `{"name":"%s%d"}`, name, i)
+		}
+		return items
+	}
+	f := openFile(t, lockPath(t))
+	p := f.Server("fs", Config{})
+	if _, err := p.Walk(Tools).Page(page(maxItems+1, "a"), true); err == nil {
+		t.Error("a page of too many tools is accepted")
+	}
+	w := p.Walk(Tools)
+	if _, err := w.Page(page(maxItems/2, "a"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Page(page(maxItems/2+1, "b"), true); err == nil {
+		t.Error("pages of too many tools are accepted")
+	}
+	if _, err := p.Resume(Tools).Page(page(maxItems/2+1, "c"), true); err == nil {
+		t.Error("too many tools are pinned, a page at a time")
+	}
+	wantJudge(t, "refused", p, "c0", false, "tool_unknown")
+
+	twins := make([][]byte, 0, maxItems)
+	for i := range cap(twins) {
+		name := []byte("abcdefghijklmn")
+		for bit := range name {
+			if i>>bit&1 == 1 {
+				name[bit] -= 'a' - 'A'
+			}
+		}
+		twins = append(twins, fmt.Appendf(nil, `{"name":%q}`, name))
+	}
+	w = f.Server("twins", Config{}).Walk(Tools)
+	for _, half := range [][][]byte{twins[:1], twins[1 : maxItems/2], twins[maxItems/2:]} {
+		found, err := w.Page(half, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if len(half) > 1 && (f.Status != Twin || len(f.Detail) > 200) {
+				t.Fatalf("%+v", f)
+			}
+		}
+	}
+}
