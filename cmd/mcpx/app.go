@@ -111,7 +111,9 @@ policy, notices when the server changes what it says about its tools, and record
 			root.AddCommand(command)
 		}
 	}
-	add(groupUse, a.wrapCommand(), a.checkCommand(), a.demoCommand())
+	wrap := a.wrapCommand()
+	_ = wrap.RegisterFlagCompletionFunc("name", a.completeServers)
+	add(groupUse, wrap, a.checkCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
 	add(groupOther, a.versionCommand())
 	root.AddCommand(a.mockCommand())

@@ -73,9 +73,10 @@ func newStage() (*stage, error) {
 	at := func(name string) string { return filepath.Join(folder, name) }
 	s := &stage{
 		folder: folder, config: at(configName), control: at("control"), audit: at("audit") + string(filepath.Separator), state: at("state"),
-		notes: filepath.Join(folder, "workspace", "notes.txt"), elsewhere: at("diary.txt"),
+		// With slashes, on Windows too: `within` takes no backslashes.
+		notes: filepath.ToSlash(filepath.Join(folder, "workspace", "notes.txt")), elsewhere: filepath.ToSlash(at("diary.txt")),
 	}
-	workspace := filepath.Dir(s.notes)
+	workspace := filepath.Dir(filepath.FromSlash(s.notes))
 	if err := os.Mkdir(workspace, 0o700); err != nil {
 		return s, err
 	}
@@ -140,7 +141,9 @@ func (n *narrator) step(title string) {
 }
 
 // saw tells what the client asked and what it got.
-func (n *narrator) saw(mark, asked, got string) { n.say("   %s %-34s %s", mark, asked, got) }
+func (n *narrator) saw(mark, asked, got string) {
+	n.say("%s", strings.TrimRight(fmt.Sprintf("   %s %-34s %s", mark, asked, got), " "))
+}
 
 func (n *narrator) passed(asked, got string)  { n.saw("✓", asked, got) }
 func (n *narrator) refused(asked, got string) { n.saw("✗", asked, got) }

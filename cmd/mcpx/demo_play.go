@@ -178,6 +178,9 @@ func (p *player) rugPull(ctx context.Context, n *narrator) error {
 		return errors.New("no list_changed notification came")
 	}
 	n.passed("tools/list", "read_file (echo is withheld: it is not what was pinned)")
+	if err := p.diff(ctx, n); err != nil {
+		return err
+	}
 	args := map[string]any{"text": "hello"}
 	if err := p.expectDenied(ctx, n, `echo {"text":"hello"}`, "echo", args, "echo"); err != nil {
 		return err
@@ -189,6 +192,25 @@ func (p *player) rugPull(ctx context.Context, n *narrator) error {
 		return fmt.Errorf("after the server took the change back: %w", err)
 	}
 	return p.expect(ctx, n, `echo {"text":"hello"}, restored`, "echo", args, "hello")
+}
+
+// diff shows what a person would look at before approving the change.
+func (p *player) diff(ctx context.Context, n *narrator) error {
+	command := exec.CommandContext(ctx, p.command[0], "pins", "diff", "mock", "--config", p.config) //nolint:gosec // our own file
+	command.Env = append(os.Environ(), p.env...)
+	command.Stderr = p.log
+	out, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("mcpx pins diff: %w", err)
+	}
+	if !strings.Contains(string(out), "~/.ssh/id_rsa") {
+		return fmt.Errorf("mcpx pins diff does not show the change: %q", out)
+	}
+	n.passed("mcpx pins diff mock", "")
+	for line := range strings.Lines(string(out)) {
+		n.say("     %s", strings.TrimRight(line, "\n"))
+	}
+	return nil
 }
 
 // record reads the audit log that the wrapper left, and verifies its chain.

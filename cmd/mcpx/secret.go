@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,6 +31,9 @@ func readSecret(folder, path string) (secret, error) {
 		path = filepath.Join(folder, path)
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("the file %q does not exist", path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read the secret: %w", err)
 	}
