@@ -12,8 +12,8 @@ func (a *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Say whether a configuration file is sound, and name everything that is not",
-		Long: `Check reads FILE, or the configuration in use, as wrap and hub would, and names every problem in it
-with its line and path. Variables must be set and secret files readable, as they must be at start.
+		Long: `Check reads FILE, or the configuration in use, as it is read at start, and names every problem in it
+with its line and path. Variables must be set and secret files readable, as they must be then.
 
 Exit codes: 0 sound, 1 not sound or not readable.`,
 		Example:           "  mcpx check\n  mcpx check --json examples/mcpx.yaml",

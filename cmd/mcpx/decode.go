@@ -234,7 +234,7 @@ func (d *document) list(node *yaml.Node, path string, target reflect.Value, opts
 		d.problem(path, fmt.Errorf("want a list, got %s: write [%s]", kindOf(node), shortText(node.Value)))
 		return
 	default:
-		d.wrongType(node, path, "a list")
+		d.problem(path, fmt.Errorf("want a list, got %s: start each entry with a hyphen", kindOf(node)))
 		return
 	}
 	filled := reflect.MakeSlice(target.Type(), len(items), len(items))

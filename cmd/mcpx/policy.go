@@ -36,7 +36,7 @@ func (a *app) explainCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "explain --server NAME (--tool NAME [--args JSON] | --resource URI | --prompt NAME)",
 		Short: "Print the decision on a call, the rule that makes it, and where that rule stands",
-		Long: `Explain asks the same rules that wrap and hub ask, without a server. It knows the configuration only:
+		Long: `Explain asks the same rules that wrap asks, without a server. It knows the configuration only:
 a call that the rules allow may still be refused because the tool's definition changed (see mcpx pins)
 or because a rate limit is reached.
 
