@@ -132,7 +132,7 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 		return
 	}
 	const text = "the audit log cannot be written: "
-	var instead jsonrpc.Outbox
+	instead := jsonrpc.Outbox{After: out.After}
 	for _, m := range out.ToServer {
 		switch m.Kind {
 		case jsonrpc.Request:
@@ -140,6 +140,7 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 			if c != nil && c.own {
 				g.surveyFailed(c, text+"nothing is asked of the server", &instead)
 			} else if c != nil {
+				g.link.Append(&audit.Event{Kind: audit.Outcome, RequestID: c.id.Token(), Method: c.name, Target: c.target, Outcome: "dropped", Reason: "audit_unavailable"})
 				instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the request was not executed", auditRule))
 			}
 		case jsonrpc.Result, jsonrpc.Error:
@@ -174,7 +175,6 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	if text := cause.Error(); text != "EOF" {
 		reason = "server exited: " + text
 	}
-	g.link.Append(&audit.Event{Kind: audit.Lifecycle, Reason: reason})
 	for _, c := range unanswered {
 		if c.own || c.cancelled {
 			continue

@@ -25,6 +25,8 @@ type call struct {
 	message *jsonrpc.Message // held back until a survey is done; a copy
 	args    []byte           // raw arguments, as long as the message lives
 
+	late chan []byte // of large arguments: what the audit log says of them, once that is known; nil otherwise
+
 	cancelled bool // by the client: whatever comes is not delivered
 }
 

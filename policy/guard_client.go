@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"time"
+
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -194,6 +196,9 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	if d.Allow {
 		d = merge(d, g.pinned(c))
 	}
+	if d.Allow && len(c.args) > largeArgs {
+		g.hashLater(c, out)
+	}
 	g.decide(c, d)
 	c.args, c.message = nil, nil
 	if d.Allow {
@@ -208,6 +213,33 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	g.mu.Lock()
 	g.fromCli.recycle(c)
 	g.mu.Unlock()
+}
+
+// largeArgs is the size, in bytes, from which arguments are hashed after they were forwarded. The call's outcome says
+// what its decision would have said of them.
+const largeArgs = 64 << 10
+
+// hashLater leaves the hashing of large arguments to the time when the server already works on them.
+func (g *Guard) hashLater(c *call, out *jsonrpc.Outbox) {
+	late, args := make(chan []byte, 1), c.args
+	c.late, c.args = late, nil
+	out.After = append(out.After, func() { late <- g.opt.Log.Args(args) })
+}
+
+// lateArgs returns what hashLater found. The server has read the arguments when it answers, so there is next to nothing
+// to wait for; one that answers without reading must not stop us from reading its answers.
+func (c *call) lateArgs() []byte {
+	if c.late == nil {
+		return nil
+	}
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	select {
+	case args := <-c.late:
+		return args
+	case <-patience.C:
+		return nil
+	}
 }
 
 // merge keeps the rule that allowed, unless the second decision denies.
@@ -234,7 +266,7 @@ func (g *Guard) decide(c *call, d Decision) {
 func (g *Guard) outcome(c *call, result, reason string, m *jsonrpc.Message) {
 	e := audit.Event{
 		Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
-		Outcome: result, Reason: reason, Latency: g.now().Sub(c.start), TraceID: c.trace,
+		Outcome: result, Reason: reason, Latency: g.now().Sub(c.start), TraceID: c.trace, Detail: c.lateArgs(),
 	}
 	if m != nil {
 		e.BytesOut = len(m.Raw)

@@ -101,7 +101,12 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 	if g.opt.Pins == nil {
 		return m, ""
 	}
-	text, present := m.Text(jsonrpc.Instructions)
+	text, isText := m.Text(jsonrpc.Instructions)
+	token := m.Field(jsonrpc.Instructions)
+	present := token != nil && string(token) != "null"
+	if present && !isText {
+		text = token // no instructions that the protocol knows; pinned as what they are
+	}
 	found, err := g.opt.Pins.Instructions(text, present)
 	if err != nil {
 		return g.unpinned(c, m, err)
@@ -134,7 +139,7 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 		e.Decision, e.Outcome = "deny", "dropped"
 	}
 	if f.Detail != "" {
-		e.Reason += ": " + f.Detail
+		e.Detail = append(jsonrpc.AppendString([]byte(`{"detail":`), f.Detail), '}')
 	}
 	g.link.Append(&e)
 }

@@ -116,7 +116,11 @@ func pump(ctx context.Context, from Conn, judge func(*jsonrpc.Message, *jsonrpc.
 			judge(&msgs[i], &out)
 		}
 		if n > 0 {
-			if err := release(&out); err != nil {
+			err := release(&out)
+			for _, work := range out.After {
+				work()
+			}
+			if err != nil {
 				return err
 			}
 			out.Reset()

@@ -24,6 +24,15 @@ type argsMode struct {
 	redact               []string // lower case
 }
 
+// Args returns what Config.Args lets an event say of raw arguments, as JSON for Event.Detail. Large arguments take their
+// time to hash (about 0.6 ms for 1 MB); so the caller can choose the moment.
+func (l *Log) Args(raw []byte) []byte {
+	if l.sink == nil {
+		return nil
+	}
+	return l.args.append(nil, raw)
+}
+
 func newArgsMode(c Config) argsMode {
 	m := argsMode{}
 	switch c.Args {

@@ -3,11 +3,15 @@ package jsonrpc
 // An Outbox collects what is to be released to the two peers of a link, in order.
 type Outbox struct {
 	ToClient, ToServer []*Message
+
+	// After is run when everything is written, while the messages are still valid: work that no peer need wait for.
+	After []func()
 }
 
 // Reset empties the outbox and keeps its memory.
 func (o *Outbox) Reset() {
 	clear(o.ToClient)
 	clear(o.ToServer)
-	o.ToClient, o.ToServer = o.ToClient[:0], o.ToServer[:0]
+	clear(o.After)
+	o.ToClient, o.ToServer, o.After = o.ToClient[:0], o.ToServer[:0], o.After[:0]
 }
