@@ -162,13 +162,19 @@ func (g *Guard) pinned(c *call) Decision {
 		return allowed(DefaultRule)
 	}
 	v := g.opt.Pins.Judge(s.kind, c.target)
-	if v.Reason != "" {
+	if v.Reason != "" && v.Status != integrity.Unknown {
 		g.link.Append(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
 	}
-	if v.Allowed {
+	switch {
+	case v.Allowed:
 		return allowed(DefaultRule)
+	case v.Status != integrity.Unknown:
+		return Decision{Rule: integrityRule, Reason: refusal(s.kind, c.target, v)}
+	case s.kind == integrity.Prompts:
+		return allowed(DefaultRule) // a prompt of that name has nothing that could have changed
+	default:
+		return denied(unknownRule, "unknown tool %s: this server has never listed it", quoted(c.target))
 	}
-	return Decision{Rule: integrityRule, Reason: refusal(s.kind, c.target, v)}
 }
 
 // refusal says in a sentence what is wrong with a target and what helps.
@@ -176,8 +182,6 @@ func refusal(kind integrity.Kind, name []byte, v integrity.Verdict) string {
 	subject := kind.String() + " " + quoted(name)
 	review := "; see `mcpx pins diff`, then `mcpx pins approve` if it is right"
 	switch v.Status {
-	case integrity.Unknown:
-		return subject + " was never listed by this server"
 	case integrity.Changed:
 		return subject + " is not what was approved: its definition has changed" + review
 	case integrity.Added:

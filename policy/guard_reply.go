@@ -17,6 +17,7 @@ const (
 	directionRule = "protocol.direction"
 	cancelledRule = "protocol.cancelled"
 	exitedRule    = "server.exited"
+	unknownRule   = "inspection.unknown_tool"
 	integrityRule = "inspection.tool_integrity"
 	auditRule     = "audit.on_failure"
 )
@@ -27,6 +28,9 @@ func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
 		return jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d))
 	}
 	text := "denied by mcpx: " + d.Reason
+	if d.Rule == unknownRule { // what a server says of a tool that it does not have (server/tools, "Error Handling")
+		return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, text, data(d))
+	}
 	if c.method.Target == ToolTarget && !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule {
 		switch {
 		case g.opt.Engine.HideDenied():
