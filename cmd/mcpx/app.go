@@ -135,7 +135,7 @@ Environment:
                    else mcpx/mcpx.yaml in $XDG_CONFIG_HOME (~/.config)
   MCPX_STATE_DIR   pins and audit log of servers without a configuration file
                    (default: mcpx in $XDG_STATE_HOME, ~/.local/state)
-  A server whose command stands behind -- does not see variables named MCPX_*.
+  Servers that mcpx starts do not see variables named MCPX_*.
 {{end}}`
 
 // prepare goes through all commands, so that each of them tells a wrong command line from a failure,

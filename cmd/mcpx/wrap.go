@@ -161,7 +161,7 @@ func pickWrapped(c *config, name string, argv []string) (wrapped, error) {
 		w.env = append(w.env, key+"="+value)
 	}
 	if w.env != nil {
-		w.env = append(os.Environ(), w.env...)
+		w.env = append(stdio.Environ(), w.env...)
 	}
 	return w, nil
 }
@@ -227,7 +227,7 @@ func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
 	return audit.Open(audit.Options{
 		Config:     c.Audit,
 		DefaultDir: filepath.Join(state, "audit"),
-		StateDir:   filepath.Join(state, "heads"),
+		StateDir:   filepath.Join(state, headsName),
 		Source:     source,
 		Version:    buildVersion().Version,
 		Stderr:     a.err, // also for output stdout: wrap writes nothing but messages there

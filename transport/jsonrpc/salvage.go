@@ -11,9 +11,7 @@ func salvage(m *Message) {
 		switch {
 		case string(n) == "id":
 			ids++
-			if id, ok := ParseID(value); ok {
-				m.ID = id
-			}
+			m.ID = salvagedID(value)
 		case string(n) == "method":
 			if text, ok := Text(value); ok && m.Method == "" && len(text) <= maxIDLength {
 				m.Method = intern(text)
@@ -39,8 +37,17 @@ func SalvageTail(m *Message, tail []byte) {
 	if !m.ID.IsZero() || i < 0 || tail[len(tail)-1] != '}' {
 		return
 	}
-	if id, ok := ParseID(bytes.Trim(tail[i+len(`"id":`):len(tail)-1], " ")); ok {
+	if id := salvagedID(bytes.Trim(tail[i+len(`"id":`):len(tail)-1], " ")); !id.IsZero() {
 		m.ID = id
 		m.Fault.Response = m.Method == ""
 	}
+}
+
+// salvagedID reads an id that no scan has accepted yet.
+func salvagedID(token []byte) ID {
+	id, ok := ParseID(token)
+	if !ok || Valid(token) != nil {
+		return ID{}
+	}
+	return id
 }

@@ -11,13 +11,16 @@ import (
 func childEnv(given []string) []string {
 	env := lastOfEach(given)
 	if given == nil {
-		env = slices.DeleteFunc(os.Environ(), isOwnVariable)
+		env = Environ()
 	}
 	if _, set := envValue(env, "PYTHONUNBUFFERED"); !set {
 		env = append(env, "PYTHONUNBUFFERED=1")
 	}
 	return env
 }
+
+// Environ returns our own environment less MCPX_*, which is ours alone.
+func Environ() []string { return slices.DeleteFunc(os.Environ(), isOwnVariable) }
 
 // lastOfEach leaves out what a later entry overrides. In an environment itself the first would
 // count, but whoever appends to a list means the last, and os/exec has taught so.
