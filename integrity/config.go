@@ -3,6 +3,7 @@ package integrity
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Config is the `inspection` section of mcpx.yaml.
@@ -32,20 +33,20 @@ func choice(key, value string, choices ...string) error {
 	if value == "" {
 		return nil
 	}
-	list := ""
+	var list strings.Builder
 	for i, c := range choices {
 		switch {
 		case value == c:
 			return nil
 		case i == 0:
 		case i == len(choices)-1:
-			list += " or "
+			list.WriteString(" or ")
 		default:
-			list += ", "
+			list.WriteString(", ")
 		}
-		list += c
+		list.WriteString(c)
 	}
-	return fmt.Errorf("%s: %q is not %s", key, value, list)
+	return fmt.Errorf("%s: %q is not %s", key, value, list.String())
 }
 
 func (c Config) off() bool { return c.ToolIntegrity == "off" }

@@ -16,7 +16,7 @@ func decode(data []byte) (*content, error) {
 	r := lockReader{jsontext.NewDecoder(bytes.NewBuffer(data))}
 	c, err := r.content()
 	if err == nil {
-		if _, end := r.d.ReadToken(); end != io.EOF {
+		if _, end := r.d.ReadToken(); !errors.Is(end, io.EOF) {
 			err = errors.New("something follows the end of the file's object")
 		}
 	}

@@ -377,7 +377,6 @@ func TestPromptsArePinned(t *testing.T) {
 
 func TestInstructionsArePinned(t *testing.T) {
 	path := lockPath(t)
-	p := openFile(t, path).Server("fs", Config{})
 	for _, row := range []struct {
 		name, text string
 		present    bool
@@ -392,7 +391,7 @@ func TestInstructionsArePinned(t *testing.T) {
 		{"invalid", "\xff", true, Malformed, true},
 		{"back", "Be kind", true, Same, false},
 	} {
-		p = openFile(t, path).Server("fs", Config{}) // each after a restart
+		p := openFile(t, path).Server("fs", Config{}) // each after a restart
 		f, err := p.Instructions([]byte(row.text), row.present)
 		if err != nil || f.Status != row.status || f.Withhold != row.withhold {
 			t.Errorf("%s: %+v, %v", row.name, f, err)

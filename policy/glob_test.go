@@ -44,12 +44,12 @@ func TestGlob(t *testing.T) {
 			t.Errorf("%q: %v", row.pattern, err)
 			continue
 		}
-		for _, name := range strings.Fields(row.yes) {
+		for name := range strings.FieldsSeq(row.yes) {
 			if !g.match([]byte(name)) {
 				t.Errorf("%q does not match %q", row.pattern, name)
 			}
 		}
-		for _, name := range strings.Fields(row.no) {
+		for name := range strings.FieldsSeq(row.no) {
 			if g.match([]byte(name)) {
 				t.Errorf("%q matches %q", row.pattern, name)
 			}

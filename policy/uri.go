@@ -225,7 +225,7 @@ func checkURIPattern(pattern string) error {
 	scheme, rest, ok := strings.Cut(pattern, ":")
 	if ok && !strings.ContainsAny(scheme, `*?[{\/`) {
 		if !normalScheme([]byte(scheme)) {
-			return errors.New("never matches: a scheme is lower-case letters, digits, +, - and .")
+			return errors.New("never matches: a scheme is lower-case letters, digits, dots, + and -")
 		}
 		if scheme == "file" && !strings.HasPrefix(rest, "///") && !strings.ContainsAny(rest[:min(3, len(rest))], `*?[{\`) {
 			return errors.New("never matches: a file URI has three slashes, as in file:///data/**")

@@ -77,10 +77,10 @@ func (o *outlet) deliver(ctx context.Context) {
 		}
 		msgs := o.queue
 		o.queue, o.queued = nil, 0
-		o.write(ctx, msgs)
+		_ = o.write(ctx, msgs) // kept in o.err
 	}
 	if o.finally != nil {
-		o.finally()
+		_ = o.finally() // the peer may be gone
 	}
 }
 

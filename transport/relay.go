@@ -49,7 +49,7 @@ func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Du
 	case <-ctx.Done():
 	}
 	r.server.close()
-	server.Close()
+	_ = server.Close() // how the server ended is what its last Read said
 	<-r.serverEnded
 	return r.finish()
 }

@@ -85,7 +85,6 @@ type judge struct {
 	mu               sync.Mutex
 	held, unanswered int
 	client           func(*jsonrpc.Message, *jsonrpc.Outbox) bool // reports whether it dealt with the message
-	log              []string                                     // commits and what they released
 }
 
 func (j *judge) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {

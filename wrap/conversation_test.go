@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -94,7 +95,7 @@ func newScene(t *testing.T, config, lock string) *scene {
 	s := &scene{t: t, dir: t.TempDir()}
 	dec := yaml.NewDecoder(strings.NewReader(config))
 	dec.KnownFields(true)
-	if err := dec.Decode(&s.cfg); err != nil && err != io.EOF {
+	if err := dec.Decode(&s.cfg); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if lock != "" {

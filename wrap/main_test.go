@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -116,7 +115,8 @@ func asServer() int {
 				fmt.Fprintln(os.Stderr, "panic: it hurts")
 				return 3
 			case "kill":
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				self, _ := os.FindProcess(os.Getpid())
+				_ = self.Kill()
 				select {}
 			case "hang":
 				continue

@@ -70,7 +70,7 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	if err := transport.Relay(ctx, client, server, guard, opt.Limits.Drain); err != nil {
 		opt.Log.Debug().Err(err).Msg("server ended")
 	}
-	client.CloseWrite() // the client is not kept waiting for what follows
+	_ = client.CloseWrite() // the client is not kept waiting for what follows
 	exit := child.Stop(stdio.StopOptions{})
 	guard.Record(exited(exit, child))
 	if err := opt.Guard.Log.Commit(); err != nil {
@@ -140,7 +140,7 @@ func (s *serverConn) Read(ctx context.Context, dst []jsonrpc.Message) (int, erro
 	if err == nil {
 		return n, nil
 	}
-	s.Conn.CloseWrite()
+	_ = s.Conn.CloseWrite() // the child may have closed its end
 	if exit := s.child.Stop(stdio.StopOptions{}); exit.Code != 0 {
 		err = &exitError{exit}
 	}

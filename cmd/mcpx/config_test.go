@@ -57,8 +57,6 @@ func TestBadConfigNamesEverythingWrong(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestGoodConfigIsReadWhole(t *testing.T) {
 	t.Setenv("DATA", "/data")
 	t.Setenv("TOKEN", "s3cret")
@@ -86,12 +84,12 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 						"read_file": {
 							DenyUnknownArgs: true,
 							Args: map[string]policy.Constraint{
-								"path": {Within: policy.Strings{"/data"}, MaxLen: ptr(200)},
+								"path": {Within: policy.Strings{"/data"}, MaxLen: new(200)},
 								"head": {Min: "1", Max: "9007199254740993", Optional: true},
 								"mode": {OneOf: policy.Scalars{`"text"`, "7", "true"}, Equals: "7"},
 							},
 						},
-						"query": {Args: map[string]policy.Constraint{"sql": {Regex: ptr("^SELECT .*$"), Required: true}}},
+						"query": {Args: map[string]policy.Constraint{"sql": {Regex: new("^SELECT .*$"), Required: true}}},
 					},
 					AllowResources: []string{"file:///data/**"},
 					DenyResources:  []string{"file:///data/secret/**"},
@@ -111,19 +109,19 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 			{Name: "web", Transport: "http", URL: "https://web.example.com/mcp", Isolation: "shared", RequestTimeout: 30 * time.Second},
 		},
 		Auth: authConfig{
-			Enabled: ptr(true), Type: "bearer", PublicPaths: []string{"/metrics"},
+			Enabled: new(true), Type: "bearer", PublicPaths: []string{"/metrics"},
 			Clients: []authClient{{Name: "ci-bot", Token: "s3cret"}, {Name: "analyst", Token: "file-token", TokenFile: "secret.txt"}},
 		},
 		Clients: map[string]clientConfig{"ci-bot": {Servers: map[string]policy.Override{"filesystem": {AllowTools: []string{"read_file"}}}}},
 		RateLimit: policy.RateConfig{
 			Enabled: true, RPS: 100, Burst: 20, PerTool: true, ToolRPS: 0.5, ToolBurst: 5, PerClient: true, ClientRPS: 50, ClientBurst: 20,
 		},
-		CircuitBreaker: breakerConfig{Enabled: ptr(true), FailureThreshold: 3, Cooldown: time.Minute, HalfOpenMax: 2},
-		Inspection:     integrity.Config{ToolIntegrity: "warn", FilterToolsList: ptr(false), NewTools: "quarantine", ShadowedTools: "enforce"},
+		CircuitBreaker: breakerConfig{Enabled: new(true), FailureThreshold: 3, Cooldown: time.Minute, HalfOpenMax: 2},
+		Inspection:     integrity.Config{ToolIntegrity: "warn", FilterToolsList: new(false), NewTools: "quarantine", ShadowedTools: "enforce"},
 		Limits:         limits{MaxMessage: 32 << 20, MaxBody: 1e6, MaxDepth: 32, MaxPages: 10},
 		CORS:           corsConfig{AllowedOrigins: []string{"https://app.example.com"}, AllowedHeaders: []string{"X-Trace"}, MaxAge: time.Hour},
 		Audit: audit.Config{
-			Enabled: ptr(true), Output: "file", Path: filepath.Join(folder, "log") + string(filepath.Separator),
+			Enabled: new(true), Output: "file", Path: filepath.Join(folder, "log") + string(filepath.Separator),
 			MaxSize: 10e6, Retain: 30 * 24 * time.Hour, OnFailure: "warn", Args: "redacted", Redact: []string{"token", "password"},
 		},
 		Hub:  hubConfig{URL: "https://hub.example.com", Token: "file-token", TokenFile: "secret.txt", Policy: "merge"},

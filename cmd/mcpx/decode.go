@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (d *document) value(node *yaml.Node, path string, target reflect.Value, opt
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	if _, skip := target.Addr().Interface().(*ignored); skip {
+	if _, skip := reflect.TypeAssert[*ignored](target.Addr()); skip {
 		return
 	}
 	if tag := node.ShortTag(); !strings.HasPrefix(tag, "!!") || tag == "!!binary" {
@@ -59,7 +60,7 @@ func (d *document) value(node *yaml.Node, path string, target reflect.Value, opt
 		d.problem(path, errors.New("has no value: give one, or remove the key"))
 		return
 	}
-	if reader, ok := target.Addr().Interface().(selfReader); ok {
+	if reader, ok := reflect.TypeAssert[selfReader](target.Addr()); ok {
 		d.own(node, path, reader)
 		return
 	}
@@ -189,9 +190,7 @@ func fieldsOf(target reflect.Value) (fields map[string]field, known []string) {
 		key, options, _ := strings.Cut(tag, ",")
 		if strings.Contains(options, "inline") {
 			inner, names := fieldsOf(target.Field(i))
-			for name, f := range inner {
-				fields[name] = f
-			}
+			maps.Copy(fields, inner)
 			known = append(known, names...)
 			continue
 		}

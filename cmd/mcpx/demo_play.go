@@ -47,7 +47,7 @@ func (p *player) play(ctx context.Context, n *narrator) error {
 
 // dial starts the wrapper, as any client would start the server, and joins the official Go SDK's client to it.
 func (p *player) dial(ctx context.Context) error {
-	command := exec.CommandContext(ctx, p.command[0], p.command[1:]...) //nolint:gosec // our own file
+	command := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
 	command.Env = append(os.Environ(), p.env...)
 	command.Stderr = p.log
 	p.changed = make(chan struct{}, 1)
@@ -196,7 +196,7 @@ func (p *player) rugPull(ctx context.Context, n *narrator) error {
 
 // diff shows what a person would look at before approving the change.
 func (p *player) diff(ctx context.Context, n *narrator) error {
-	command := exec.CommandContext(ctx, p.command[0], "pins", "diff", "mock", "--config", p.config) //nolint:gosec // our own file
+	command := exec.CommandContext(ctx, p.command[0], "pins", "diff", "mock", "--config", p.config)
 	command.Env = append(os.Environ(), p.env...)
 	command.Stderr = p.log
 	out, err := command.Output()

@@ -43,9 +43,9 @@ func TestFullExampleShowsEveryKey(t *testing.T) {
 		if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[yaml.Node]() || typ == reflect.TypeFor[pastedServer]() {
 			return nil
 		}
-		for i := range typ.NumField() {
-			if key, _, _ := strings.Cut(typ.Field(i).Tag.Get("yaml"), ","); key != "" && key != "-" {
-				all = append(append(all, key), keys(typ.Field(i).Type)...)
+		for field := range typ.Fields() {
+			if key, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); key != "" && key != "-" {
+				all = append(append(all, key), keys(field.Type)...)
 			}
 		}
 		return all

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -114,10 +115,8 @@ func lastName(dec *jsontext.Decoder) string {
 
 func (m *argsMode) secret(name string) bool {
 	name = strings.ToLower(name)
-	for _, r := range m.redact {
-		if name == r {
-			return true
-		}
+	if slices.Contains(m.redact, name) {
+		return true
 	}
 	if !m.guess {
 		return false

@@ -31,6 +31,3 @@ func (h *head) link(out, body []byte) []byte {
 	h.hash = sha256.Sum256(out[start:])
 	return append(out, '\n')
 }
-
-// chainLen is at least what link adds to a staged event.
-const chainLen = len(`,"seq":18446744073709551615,"prev":""`) + 2*sha256.Size + len("\n")

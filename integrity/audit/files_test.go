@@ -225,10 +225,7 @@ func TestRetentionSparesTheLivingAndTheNewest(t *testing.T) {
 	}
 	appendEvents(t, openLog(t, opts), "new") // Open spares the newest, whoever's that is
 	appendEvents(t, openLog(t, opts), "newer")
-	var left []string
-	for _, targets := range recordedTargets(t, opts) {
-		left = append(left, targets)
-	}
+	left := recordedTargets(t, opts)
 	if strings.Join(left, " ") != "living new newer" {
 		t.Errorf("got %q, want the dead one gone", left)
 	}

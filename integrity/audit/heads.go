@@ -156,7 +156,7 @@ func (h heads) read(instance, ext string, set func(string, jsontext.Value) error
 		return false, nil
 	}
 	path := h.file(instance, ext)
-	data, err := os.ReadFile(path) //nolint:gosec // below the state directory
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

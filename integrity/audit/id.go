@@ -57,7 +57,7 @@ func (c *clock) appendID(b []byte, t time.Time) []byte {
 		c.milli, c.count = c.milli+1, 0
 	}
 	var id [16]byte
-	binary.BigEndian.PutUint64(id[:], uint64(c.milli)<<16|0x7000|uint64(c.count))
+	binary.BigEndian.PutUint64(id[:], uint64(c.milli)<<16|0x7000|uint64(c.count)) //nolint:gosec // after 1970
 	binary.BigEndian.PutUint64(id[8:], c.random.Uint64()>>2|0x8000000000000000)
 	for i, v := range id {
 		if i == 4 || i == 6 || i == 8 || i == 10 {

@@ -11,7 +11,7 @@ import (
 
 // openShareable opens the file that processes share, and makes it if it is not there.
 func openShareable(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's path
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // lock waits for the lock on f. The system lets go of it when f is closed, or when the process dies.
@@ -30,7 +30,7 @@ func unlock(f *os.File) error { return flock(f, unix.LOCK_UN) }
 
 func flock(f *os.File, how int) error {
 	for {
-		err := unix.Flock(int(f.Fd()), how) //nolint:gosec // a descriptor fits an int
+		err := unix.Flock(int(f.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}

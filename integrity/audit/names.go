@@ -79,10 +79,10 @@ func sharedSegments(path string) ([]segment, error) {
 	prefix := strings.TrimSuffix(filepath.Base(path), ext) + "-"
 	var segments []segment
 	for _, entry := range entries {
-		stamp, ok := strings.CutPrefix(entry.Name(), prefix)
-		if stamp, ok = strings.CutSuffix(stamp, ext); !ok || entry.Name() == prefix+ext {
+		if !strings.HasPrefix(entry.Name(), prefix) || !strings.HasSuffix(entry.Name(), ext) || entry.Name() == prefix+ext {
 			continue
 		}
+		stamp := strings.TrimSuffix(entry.Name()[len(prefix):], ext)
 		start, err := time.Parse(nameTime, stamp)
 		if err != nil || entry.Name() != prefix+start.Format(nameTime)+ext {
 			continue

@@ -151,7 +151,7 @@ func (c *chainReader) next() (*Record, error) {
 			}
 			path := c.segments[0].path
 			c.segments = c.segments[1:]
-			f, err := os.Open(path) //nolint:gosec // a segment
+			f, err := os.Open(path)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // retention was faster
 			}

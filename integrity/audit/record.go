@@ -255,11 +255,11 @@ func (*longLineError) Error() string { return fmt.Sprintf("longer than %d bytes"
 
 // firstRecord reads the first event of a file.
 func firstRecord(path string) (*Record, error) {
-	f, err := os.Open(path) //nolint:gosec // a segment
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	line, err := newLineReader(f).next()
 	if err != nil {
 		return nil, fmt.Errorf("%s: read the first event: %w", path, err)

@@ -85,7 +85,7 @@ func (f *files) removable(s segment, cutoff time.Time) bool {
 
 // dead reports whether no process writes the file.
 func dead(path string) bool {
-	file, err := os.Open(path) //nolint:gosec // a segment
+	file, err := os.Open(path)
 	if err != nil {
 		return false
 	}

@@ -151,11 +151,11 @@ func (s *shared) rotatedEnd() (head, error) {
 		return head{}, err
 	}
 	newest := rotated[len(rotated)-1].path
-	f, err := os.Open(newest) //nolint:gosec // beside the operator's file
+	f, err := os.Open(newest)
 	if err != nil {
 		return head{}, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	e, err := readEnd(f)
 	s.last = filepath.Base(newest)
 	return e.head, err

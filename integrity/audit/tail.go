@@ -150,14 +150,14 @@ func (t *Tail) offset(f tailFile) int64 {
 
 // readFrom returns the events of whole lines between two offsets, and where the last of these lines ends.
 func readFrom(path string, from, to int64) (records []*Record, end int64, err error) {
-	f, err := os.Open(path) //nolint:gosec // a segment
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, from, nil // retention was faster
 	}
 	if err != nil {
 		return nil, from, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	section := io.NewSectionReader(f, from, to-from)
 	for lines := newLineReader(section); ; {
 		line, err := lines.next()
@@ -180,14 +180,14 @@ func readFrom(path string, from, to int64) (records []*Record, end int64, err er
 
 // lastRecords returns the last n events of the first size bytes of a file, and where its last whole line ends.
 func lastRecords(path string, size int64, n int) ([]*Record, int64, error) {
-	f, err := os.Open(path) //nolint:gosec // a segment
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, size, nil // retention was faster
 	}
 	if err != nil {
 		return nil, size, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	start, err := lineStart(f, size, n)
 	if err != nil {
 		return nil, size, fmt.Errorf("read %s: %w", path, err)

@@ -172,7 +172,7 @@ func verifyShared(res *Result, y layout, hs heads) error {
 		return err
 	}
 	if live != nil {
-		defer live.Close() //nolint:errcheck // only read
+		defer live.Close()
 	}
 	record, err := hs.load("")
 	if err != nil {
@@ -199,7 +199,7 @@ func verifyShared(res *Result, y layout, hs heads) error {
 // rotation takes to make a new one.
 func holdShared(path string) (*os.File, error) {
 	for patience := 20; ; {
-		f, err := os.Open(path) //nolint:gosec // the caller's log
+		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if patience--; patience == 0 {
 				return nil, nil

@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 )
 
@@ -71,10 +72,5 @@ func safeInteger(token []byte) bool {
 }
 
 func hasNUL(text []byte) bool {
-	for _, c := range text {
-		if c == 0 {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(text, 0)
 }

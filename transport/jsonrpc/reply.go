@@ -86,7 +86,7 @@ func appendHead(id ID) []byte {
 
 func own(raw []byte) *Message {
 	m := &Message{}
-	Scan(raw, m)
+	_ = Scan(raw, m) // it is our own
 	m.Own = true
 	return m
 }

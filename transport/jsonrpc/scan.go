@@ -285,11 +285,11 @@ func (s *Scanner) member(i, depth int, known object) int {
 	if end < 0 {
 		return end
 	}
-	n := name{uint32(i + 1), uint32(end - 1), escaped}
+	n := name{uint32(i + 1), uint32(end - 1), escaped} //nolint:gosec // message bounds it
 	if escaped {
 		start := len(s.scratch)
 		s.scratch, _ = unescape(s.scratch, s.b[i+1:end-1])
-		n.start, n.end = uint32(start), uint32(len(s.scratch))
+		n.start, n.end = uint32(start), uint32(len(s.scratch)) //nolint:gosec // message bounds it
 		if hasNUL(s.scratch[start:]) {
 			return s.fail(i, InvalidRequest, "a member's name with a NUL character")
 		}
@@ -317,7 +317,7 @@ func (s *Scanner) member(i, depth int, known object) int {
 	if end < 0 {
 		return end
 	}
-	found := span{uint32(start), uint32(end)}
+	found := span{uint32(start), uint32(end)} //nolint:gosec // message bounds it
 	if k.field != noField {
 		s.m.fields[k.field] = found
 	}

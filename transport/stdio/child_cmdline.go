@@ -5,12 +5,6 @@ import (
 	"strings"
 )
 
-// isBatch reports whether Windows runs the file by cmd.exe.
-func isBatch(path string) bool {
-	p := strings.ToLower(path)
-	return strings.HasSuffix(p, ".cmd") || strings.HasSuffix(p, ".bat")
-}
-
 // batchLine is the command line that runs a batch file, such as npx.cmd, with exactly these
 // arguments. cmd.exe reads its line by rules of its own, in which no quoting is safe for a percent
 // sign or a quote, and a line break ends the line (CVE-2024-27980 and its kin in other languages):

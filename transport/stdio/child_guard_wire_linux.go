@@ -42,7 +42,7 @@ func encodeLaunch(l launch) []byte {
 	for _, s := range append(list, l.env...) {
 		b = append(append(b, s...), 0)
 	}
-	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
+	binary.LittleEndian.PutUint64(b, uint64(len(b)-8)) //nolint:gosec // at least the head
 	return b
 }
 

@@ -3,6 +3,7 @@
 package stdio
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -83,7 +84,7 @@ func awaitHangup(c *Child, deadline time.Time) {
 			// No event is asked for: POLLHUP and POLLERR come anyway, POLLIN would return at once.
 			fds := []unix.PollFd{{Fd: int32(fd)}} //nolint:gosec // a descriptor fits
 			n, err := unix.Poll(fds, int(left.Milliseconds())+1)
-			if n > 0 || (err != nil && err != syscall.EINTR) {
+			if n > 0 || (err != nil && !errors.Is(err, syscall.EINTR)) {
 				return
 			}
 		}

@@ -145,7 +145,7 @@ func TestCommandInAUsualPlaceFindsItsNeighbours(t *testing.T) {
 		"stdio-test-npx":  "#!/usr/bin/env stdio-test-node\n",
 		"stdio-test-node": "#!/bin/sh\necho \"found with $PATH\"\n",
 	} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil { //nolint:gosec // they are to be run
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestStartErrors(t *testing.T) {
 // As execvp does, and so most clients.
 func TestFileWithoutInterpreterGoesToTheShell(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte("echo \"$2\"; exit 4\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(path, []byte("echo \"$2\"; exit 4\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Start(Command{Args: []string{path, "a", "b c"}})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -212,4 +213,10 @@ func (j *job) active() uint32 {
 		return 0
 	}
 	return info.active
+}
+
+// isBatch reports whether Windows runs the file by cmd.exe.
+func isBatch(path string) bool {
+	p := strings.ToLower(path)
+	return strings.HasSuffix(p, ".cmd") || strings.HasSuffix(p, ".bat")
 }

@@ -70,7 +70,7 @@ func blockingCopy(f *os.File) (*os.File, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), f.Name()), nil //nolint:gosec // a descriptor
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // carry copies until nobody holds the slave any more, which reads as EIO, or until our user
@@ -93,7 +93,7 @@ func (t *terminal) close() {
 }
 
 func setRaw(f *os.File) error {
-	fd := int(f.Fd()) //nolint:gosec // a descriptor
+	fd := int(f.Fd())
 	m, err := unix.IoctlGetTermios(fd, ioctlGetTermios)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ type Mutation struct {
 
 func parseMutation(text string) Mutation {
 	var m Mutation
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch word {
 		case "description":
 			m.Description = true
