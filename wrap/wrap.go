@@ -24,10 +24,11 @@ import (
 
 // Options say what Run wraps.
 type Options struct {
-	Command stdio.Command       // the server; its Stderr is set by Run
-	Guard   policy.GuardOptions // its Log is closed by the caller
-	In, Out *os.File            // the client's side: its requests, our answers
-	Err     io.Writer           // receives the server's stderr
+	Command stdio.Command                             // the server; its Stderr is set by Run
+	Start   func(stdio.Command) (*stdio.Child, error) // nil: stdio.Start
+	Guard   policy.GuardOptions                       // its Log is closed by the caller
+	In, Out *os.File                                  // the client's side: its requests, our answers
+	Err     io.Writer                                 // receives the server's stderr
 	Limits  Limits
 	Log     zerolog.Logger
 }
@@ -55,7 +56,11 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	ignoreBrokenPipes()
 
 	opt.Command.Stderr = opt.Err
-	child, err := stdio.Start(opt.Command)
+	start := opt.Start
+	if start == nil {
+		start = stdio.Start
+	}
+	child, err := start(opt.Command)
 	if err != nil {
 		return 0, err
 	}

@@ -59,6 +59,8 @@ the one whose command is the one given; a command that no entry matches is not s
 
 // wrap runs a wrapped server to its end. Nothing is started unless everything that guards it is ready.
 func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
+	server := stdio.Prepare(stdio.Command{Args: argv, PTY: f.pty}) // gets ready while we read the rest
+	defer server.Close()
 	log := a.logger()
 	fail := func(err error) error { return &exitError{wrap.ExitCode(err), err} }
 	c, err := a.loadConfig()
@@ -88,6 +90,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	}
 	code, err := wrap.Run(ctx, wrap.Options{
 		Command: stdio.Command{Args: w.argv, Env: w.env, Dir: w.dir, PTY: f.pty},
+		Start:   server.Start,
 		Guard: policy.GuardOptions{
 			Server:     w.name,
 			Engine:     engine,

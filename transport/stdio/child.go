@@ -56,21 +56,54 @@ type launch struct {
 
 // Start starts the command. The error says whether the program was not found (exec.ErrNotFound),
 // must not be executed (fs.ErrPermission), or could not be started for another reason.
-func Start(cmd Command) (*Child, error) {
+func Start(cmd Command) (*Child, error) { return Prepare(cmd).Start(cmd) }
+
+// A Prepared is what a start can do before the command is known whole: the pipes, and on Linux the
+// guard, which takes most of a start's time. So a caller who has to read its configuration first
+// lets that go on beside it. It serves for one start.
+type Prepared struct {
+	ends  *ends
+	ready starter
+	err   error
+}
+
+// Prepare gets ready to start a command, of which PTY must be known and Args is used for nothing
+// but a name in the list of processes.
+func Prepare(cmd Command) *Prepared {
+	p := &Prepared{}
+	if p.ends, p.err = openEnds(cmd.PTY); p.err == nil {
+		p.ready = newStarter(cmd.Args, p.ends.child)
+	}
+	return p
+}
+
+// Close gives up what was prepared, if nothing was started with it.
+func (p *Prepared) Close() {
+	if p.ends == nil {
+		return
+	}
+	p.ready.close()
+	p.ends.close()
+	p.ends = nil
+}
+
+// Start is like the function.
+func (p *Prepared) Start(cmd Command) (*Child, error) {
+	defer p.Close()
 	l, err := prepare(cmd)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := openEnds(cmd.PTY)
+	if p.err != nil {
+		return nil, fmt.Errorf("start %q: %w", cmd.Args[0], p.err)
+	}
+	l.files = p.ends.child
+	proc, err := p.ready.startOrShell(l)
 	if err != nil {
 		return nil, fmt.Errorf("start %q: %w", cmd.Args[0], err)
 	}
-	l.files = ends.child
-	proc, err := launchOrShell(l)
-	if err != nil {
-		ends.close()
-		return nil, fmt.Errorf("start %q: %w", cmd.Args[0], err)
-	}
+	ends := p.ends
+	p.ends = nil
 	ends.started()
 	c := &Child{
 		stdin:   ends.stdin,

@@ -14,7 +14,7 @@ func BenchmarkStart(b *testing.B) {
 		name   string
 		launch func(launch) (process, error)
 	}{
-		{"guarded", func(l launch) (process, error) { return startGuarded(l) }},
+		{"guarded", func(l launch) (process, error) { s := newStarter(l.args, l.files); return s.start(l) }},
 		{"plain", func(l launch) (process, error) { return startGroup(l) }},
 	} {
 		run := func(b *testing.B, whole bool) {

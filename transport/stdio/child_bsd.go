@@ -3,15 +3,22 @@
 package stdio
 
 import (
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// startProcess starts the leader as our own child: here no system call kills it, or what it
+// A starter starts the leader as our own child: here no system call kills it, or what it
 // started, when we are killed. They see the end of their stdin then, which is the protocol's sign
 // to leave.
-func startProcess(l launch) (process, error) { return startGroup(l) }
+type starter struct{}
+
+func newStarter([]string, [3]*os.File) starter { return starter{} }
+
+func (*starter) start(l launch) (process, error) { return startGroup(l) }
+
+func (*starter) close() {}
 
 func leaderAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 

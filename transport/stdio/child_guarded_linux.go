@@ -26,7 +26,9 @@ type guarded struct {
 // errNoGuard says that no process could be started that would be the guard.
 var errNoGuard = errors.New("start guard")
 
-func startGuarded(l launch) (*guarded, error) {
+// spawnGuard starts a guard whose server will have the files. It waits for its launch and ends
+// when there is none.
+func spawnGuard(name []string, files [3]*os.File) (*guarded, error) {
 	guardEnd, lifeline, err := blockingPipe()
 	if err != nil {
 		return nil, err
@@ -42,29 +44,34 @@ func startGuarded(l launch) (*guarded, error) {
 	// By this path it is this very program, though it may have been replaced on disk, and its short name
 	// is "exe": whoever kills all that is named mcpx leaves the guards to do their work.
 	// syscall and not os, which would first start a process to find out whether pidfds work.
-	g.guard, err = syscall.ForkExec("/proc/self/exe", []string{guardName, l.args[0]}, &syscall.ProcAttr{
+	g.guard, err = syscall.ForkExec("/proc/self/exe", append([]string{guardName}, name[:min(len(name), 1)]...), &syscall.ProcAttr{
 		Env: guardEnv(),
 		Files: []uintptr{
-			l.files[0].Fd(), l.files[1].Fd(), l.files[2].Fd(),
+			files[0].Fd(), files[1].Fd(), files[2].Fd(),
 			lifelineFD: guardEnd.Fd(), recordsFD: guardRecords.Fd(),
 		},
 		// Signals to our group are ours to pass on. No parent-death signal: that is when it is needed.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
-	runtime.KeepAlive(l.files)
+	runtime.KeepAlive(files)
 	if err != nil {
 		_ = lifeline.Close()
 		_ = records.Close()
 		return nil, fmt.Errorf("%w: %w", errNoGuard, err)
 	}
-	_ = guardEnd.Close() // or the write below would wait for ever for a guard that died
+	_ = guardEnd.Close() // or a write would wait for ever for a guard that died
 	_ = guardRecords.Close()
+	return g, nil
+}
+
+// launch has the guard start the leader. After an error the guard is gone.
+func (g *guarded) launch(l launch) error {
 	if err := g.handshake(l); err != nil {
 		g.retire()
-		return nil, err
+		return err
 	}
 	go g.follow()
-	return g, nil
+	return nil
 }
 
 // guardEnv is the environment of the guard itself. It needs the runtime of a single processor, and

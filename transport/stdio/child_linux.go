@@ -3,25 +3,58 @@ package stdio
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// startProcess puts a guard between us and the leader when this program can be one. Where /proc is
-// not mounted a guard could neither be started nor see what it guards.
-func startProcess(l launch) (process, error) {
+// A starter puts a guard between us and the leader when this program can be one. Where /proc is not
+// mounted a guard could neither be started nor see what it guards.
+type starter struct {
+	name  []string
+	guard *guarded // ready and waiting for its launch; nil: none
+	err   error    // why there is none, unless there is to be none
+}
+
+func newStarter(name []string, files [3]*os.File) starter {
+	s := starter{name: name}
+	s.spawn(files)
+	return s
+}
+
+func (s *starter) spawn(files [3]*os.File) {
 	if !guardReady.Load() {
+		return
+	}
+	s.guard, s.err = spawnGuard(s.name, files)
+	if errors.Is(s.err, errNoGuard) && errors.Is(s.err, fs.ErrNotExist) {
+		s.err = nil
+	}
+}
+
+func (s *starter) start(l launch) (process, error) {
+	if s.guard == nil && s.err == nil {
+		s.spawn(l.files)
+	}
+	g, err := s.guard, s.err
+	s.guard, s.err = nil, nil
+	switch {
+	case err != nil:
+		return nil, err
+	case g == nil:
 		return startGroup(l)
 	}
-	p, err := startGuarded(l)
-	if errors.Is(err, errNoGuard) && errors.Is(err, fs.ErrNotExist) {
-		return startGroup(l)
-	}
-	if err != nil {
+	if err := g.launch(l); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return g, nil
+}
+
+func (s *starter) close() {
+	if s.guard != nil {
+		s.guard.retire()
+	}
 }
 
 // leaderAttr also has the leader killed when its parent dies in any way.

@@ -26,14 +26,14 @@ type group struct {
 	gone bool // the leader is reaped, so its number may be another's soon; guarded by mu
 }
 
-// launchOrShell starts the launch; a file without a "#!" line goes to the shell, as execvp(3) does
+// startOrShell starts the launch; a file without a "#!" line goes to the shell, as execvp(3) does
 // and thus most clients.
-func launchOrShell(l launch) (process, error) {
-	p, err := startProcess(l)
+func (s *starter) startOrShell(l launch) (process, error) {
+	p, err := s.start(l)
 	if errors.Is(err, syscall.ENOEXEC) {
 		l.args = append([]string{"sh", l.path}, l.args[1:]...)
 		l.path = "/bin/sh"
-		return startProcess(l)
+		return s.start(l)
 	}
 	return p, err
 }

@@ -25,8 +25,15 @@ type job struct {
 	gone   bool           // the leader is waited for, so its number may be another's; guarded by mu
 }
 
-// launchOrShell starts the launch suspended, so that it can start nothing outside the job.
-func launchOrShell(l launch) (process, error) {
+// A starter has nothing to get ready here.
+type starter struct{}
+
+func newStarter([]string, [3]*os.File) starter { return starter{} }
+
+func (*starter) close() {}
+
+// startOrShell starts the launch suspended, so that it can start nothing outside the job.
+func (*starter) startOrShell(l launch) (process, error) {
 	line := ""
 	if isBatch(l.path) {
 		shell, err := windows.GetSystemDirectory()
