@@ -179,7 +179,7 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 		if c.own || c.cancelled {
 			continue
 		}
-		g.outcome(c, "error", reason, nil)
+		g.outcome(c, out.Now(g.now), "error", reason, nil)
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
 	}
 	for _, c := range lost {

@@ -12,10 +12,16 @@ import (
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
-// BenchmarkGuard is one call and its answer through everything: rules, pins and the audit file on.
+// BenchmarkGuard is one call and its answer through everything: rules and pins, with the audit file and without.
 func BenchmarkGuard(b *testing.B) {
+	on, off := true, false
+	b.Run("audit", func(b *testing.B) { benchmarkGuard(b, &on) })
+	b.Run("noaudit", func(b *testing.B) { benchmarkGuard(b, &off) })
+}
+
+func benchmarkGuard(b *testing.B, audited *bool) {
 	dir := b.TempDir()
-	log, err := audit.Open(audit.Options{DefaultDir: filepath.Join(dir, "audit"), StateDir: dir, Source: "wrap"})
+	log, err := audit.Open(audit.Options{Config: audit.Config{Enabled: audited}, DefaultDir: filepath.Join(dir, "audit"), StateDir: dir, Source: "wrap"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -9,7 +10,8 @@ import (
 
 // A call is one request that is in flight, in either direction.
 type call struct {
-	id      jsonrpc.ID // owns its memory
+	id      jsonrpc.ID // its memory is idText
+	idText  []byte
 	key     jsonrpc.Key
 	name    string // the method as it was sent
 	method  Method // what the protocol says of it
@@ -32,9 +34,10 @@ type call struct {
 
 // A table holds the requests of one direction. The guard's mutex guards it.
 type table struct {
-	calls map[jsonrpc.Key]*call
-	open  int     // calls that are neither our own nor cancelled
-	spare []*call // for reuse
+	numbers map[int64]*call // by integer id, which nearly all are
+	texts   map[string]*call
+	open    int     // calls that are neither our own nor cancelled
+	spare   []*call // for reuse
 }
 
 const (
@@ -42,7 +45,44 @@ const (
 	maxCancelled = 1024
 )
 
-func newTable() table { return table{calls: make(map[jsonrpc.Key]*call)} }
+func newTable() table { return table{numbers: make(map[int64]*call), texts: make(map[string]*call)} }
+
+func (t *table) get(key jsonrpc.Key) *call {
+	if n, ok := key.Number(); ok {
+		return t.numbers[n]
+	}
+	return t.texts[key.Text()]
+}
+
+func (t *table) set(key jsonrpc.Key, c *call) {
+	if n, ok := key.Number(); ok {
+		t.numbers[n] = c
+	} else {
+		t.texts[key.Text()] = c
+	}
+}
+
+func (t *table) remove(key jsonrpc.Key) {
+	if n, ok := key.Number(); ok {
+		delete(t.numbers, n)
+	} else {
+		delete(t.texts, key.Text())
+	}
+}
+
+// all yields the calls in any order.
+func (t *table) all(yield func(*call) bool) {
+	for _, c := range t.numbers {
+		if !yield(c) {
+			return
+		}
+	}
+	for _, c := range t.texts {
+		if !yield(c) {
+			return
+		}
+	}
+}
 
 // fresh returns an empty call.
 func (t *table) fresh() *call {
@@ -57,20 +97,20 @@ func (t *table) fresh() *call {
 // recycle takes back a call that nobody refers to any more.
 func (t *table) recycle(c *call) {
 	if len(t.spare) < maxSpare {
-		*c = call{target: c.target[:0], trace: c.trace[:0]}
+		*c = call{idText: c.idText, target: c.target[:0], trace: c.trace[:0]}
 		t.spare = append(t.spare, c)
 	}
 }
 
 // known reports whether a request of that id is in flight. One that was cancelled is: its answer may still come, and must
 // not be taken for that of another request.
-func (t *table) known(key jsonrpc.Key) bool { return t.calls[key] != nil }
+func (t *table) known(key jsonrpc.Key) bool { return t.get(key) != nil }
 
 func (t *table) put(c *call) {
-	if len(t.calls)-t.open > maxCancelled {
+	if len(t.numbers)+len(t.texts)-t.open > maxCancelled {
 		t.purge()
 	}
-	t.calls[c.key] = c
+	t.set(c.key, c)
 	if !c.own {
 		t.open++
 	}
@@ -78,11 +118,11 @@ func (t *table) put(c *call) {
 
 // take removes and returns a request, nil if there is none of that id.
 func (t *table) take(key jsonrpc.Key) *call {
-	c := t.calls[key]
+	c := t.get(key)
 	if c == nil {
 		return nil
 	}
-	delete(t.calls, key)
+	t.remove(key)
 	if !c.own && !c.cancelled {
 		t.open--
 	}
@@ -91,7 +131,7 @@ func (t *table) take(key jsonrpc.Key) *call {
 
 // cancel marks a request: its answer is not waited for any more.
 func (t *table) cancel(key jsonrpc.Key) *call {
-	c := t.calls[key]
+	c := t.get(key)
 	if c == nil || c.own || c.cancelled {
 		return nil
 	}
@@ -102,27 +142,26 @@ func (t *table) cancel(key jsonrpc.Key) *call {
 
 // purge drops cancelled requests, whose answers may never come.
 func (t *table) purge() {
-	for key, c := range t.calls {
+	for c := range t.all {
 		if c.cancelled {
-			delete(t.calls, key)
+			t.remove(c.key)
 		}
 	}
 }
 
 // drain removes and returns all requests.
 func (t *table) drain() []*call {
-	all := make([]*call, 0, len(t.calls))
-	for _, c := range t.calls {
-		all = append(all, c)
-	}
-	clear(t.calls)
+	all := slices.Collect(t.all)
+	clear(t.numbers)
+	clear(t.texts)
 	t.open = 0
 	return all
 }
 
 // fill makes c the record of request m. What is stored survives m.
 func (c *call) fill(m *jsonrpc.Message, now time.Time) {
-	c.id, c.key = m.ID.Clone(), m.ID.Key()
+	c.id, c.idText = m.ID.CloneInto(c.idText)
+	c.key = m.ID.Key()
 	c.name, c.start, c.bytesIn = m.Method, now, len(m.Raw)
 	c.modern = isModern(m)
 	trace, _ := m.Text(jsonrpc.MetaTraceparent)

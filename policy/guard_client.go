@@ -12,7 +12,7 @@ import (
 func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.mu.Lock()
 	c := g.fromCli.fresh()
-	d := g.admit(c, m)
+	d := g.admit(c, m, out.Now(g.now))
 	g.mu.Unlock()
 	if d.Allow {
 		d = g.judge(c, m)
@@ -24,8 +24,8 @@ func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 }
 
 // admit makes c the record of a request and checks what needs no rule: its id is free, the link is open. g.mu is held.
-func (g *Guard) admit(c *call, m *jsonrpc.Message) Decision {
-	c.fill(m, g.now())
+func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
+	c.fill(m, now)
 	var known bool
 	if c.method, known = Lookup(m.Method); !known || c.method.Kinds&ClientRequest == 0 {
 		c.method = Method{Name: m.Method}
@@ -90,7 +90,7 @@ func (g *Guard) rules(c *call, m *jsonrpc.Message) Decision {
 		if _, ok := m.Text(jsonrpc.Name); !ok {
 			return nameless("name")
 		}
-		if jsonrpc.Member(m.Params(), "task") != nil {
+		if m.Field(jsonrpc.Task) != nil {
 			if d := e.Method("tasks/result", ClientRequest); !d.Allow {
 				// A task's result is fetched by tasks/*, past the rules of the tool that made it.
 				return Decision{Rule: d.Rule, Reason: "a call as a task, and the tasks/* methods are not allowed"}
@@ -162,7 +162,7 @@ func (g *Guard) pinned(c *call) Decision {
 		return allowed(DefaultRule)
 	}
 	v := g.opt.Pins.Judge(s.kind, c.target)
-	if v.Reason != "" && v.Status != integrity.Unknown {
+	if v.Reason != "" && (v.Status != integrity.Unknown || s.kind == integrity.Tools) {
 		g.link.Append(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
 	}
 	switch {
@@ -267,10 +267,10 @@ func (g *Guard) decide(c *call, d Decision) {
 }
 
 // outcome records how a request ended; m is the answer, nil where there is none.
-func (g *Guard) outcome(c *call, result, reason string, m *jsonrpc.Message) {
+func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrpc.Message) {
 	e := audit.Event{
 		Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
-		Outcome: result, Reason: reason, Latency: g.now().Sub(c.start), TraceID: c.trace, Detail: c.lateArgs(),
+		Outcome: result, Reason: reason, Latency: now.Sub(c.start), TraceID: c.trace, Detail: c.lateArgs(),
 	}
 	if m != nil {
 		e.BytesOut = len(m.Raw)
@@ -350,7 +350,7 @@ func (g *Guard) cancel(m *jsonrpc.Message) {
 	c := g.fromCli.cancel(id.Key())
 	g.mu.Unlock()
 	if c != nil {
-		g.outcome(c, "cancelled", "", nil)
+		g.outcome(c, g.now(), "cancelled", "", nil)
 	}
 }
 
@@ -361,7 +361,7 @@ func (g *Guard) clientAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 		g.stray(m, "an answer to a request that the server did not make")
 		return
 	}
-	g.outcome(c, answerOutcome(m), "", m)
+	g.outcome(c, out.Now(g.now), answerOutcome(m), "", m)
 	out.ToServer = append(out.ToServer, m)
 }
 

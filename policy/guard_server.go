@@ -25,7 +25,7 @@ func (g *Guard) serverAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 			result = "denied"
 		}
 	}
-	g.outcome(c, result, reason, answer)
+	g.outcome(c, out.Now(g.now), result, reason, answer)
 	out.ToClient = append(out.ToClient, answer)
 	g.mu.Lock()
 	g.fromCli.recycle(c)
@@ -217,7 +217,7 @@ func (g *Guard) serverFault(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	case c.own:
 		g.surveyFailed(c, reason, out)
 	default:
-		g.outcome(c, "error", reason, nil)
+		g.outcome(c, out.Now(g.now), "error", reason, nil)
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
 	}
 }

@@ -18,6 +18,7 @@ const (
 	ProtocolVersion              // initialize: params and result
 	ClientInfo                   // initialize
 	Capabilities                 // initialize: params and result
+	Task                         // tools/call as a task
 	TaskID                       // tasks/*
 	InputResponses               // answers to input_required
 	RequestState                 // params and result
@@ -101,7 +102,7 @@ var params = object{
 	{name: "protocolVersion", field: ProtocolVersion},
 	{name: "clientInfo", field: ClientInfo},
 	{name: "capabilities", field: Capabilities},
-	{name: "task", field: noField, object: object{}},
+	{name: "task", field: Task, object: object{}},
 	{name: "taskId", field: TaskID},
 	{name: "inputResponses", field: InputResponses},
 	{name: "requestState", field: RequestState},

@@ -3,7 +3,6 @@ package jsonrpc
 import (
 	"bytes"
 	"slices"
-	"strconv"
 )
 
 const (
@@ -32,6 +31,12 @@ func (id ID) Token() []byte { return id.token }
 // Clone returns an id that shares no memory with this one.
 func (id ID) Clone() ID { return ID{bytes.Clone(id.token)} }
 
+// CloneInto is Clone with memory that can be used again: buf's, which it may replace by more.
+func (id ID) CloneInto(buf []byte) (clone ID, grown []byte) {
+	grown = append(buf[:0], id.token...)
+	return ID{grown}, grown
+}
+
 // IsZero reports whether there is no id.
 func (id ID) IsZero() bool { return id.token == nil }
 
@@ -47,9 +52,21 @@ func (id ID) Key() Key {
 	if text, ok := Text(id.token); ok {
 		return Key{text: `"` + string(text)}
 	}
-	number, _ := strconv.ParseInt(string(id.token), 10, 64) // a number that fits, by ParseID
+	var number int64 // digits that fit, by ParseID
+	for _, c := range bytes.TrimPrefix(id.token, []byte{'-'}) {
+		number = 10*number + int64(c-'0')
+	}
+	if len(id.token) > 0 && id.token[0] == '-' {
+		number = -number
+	}
 	return Key{number: number}
 }
+
+// Number returns the integer of an integer id, and whether it is one.
+func (k Key) Number() (int64, bool) { return k.number, k.text == "" }
+
+// Text returns a text that differs for every string id.
+func (k Key) Text() string { return k.text }
 
 // safeInteger reports whether the token matches -?(0|[1-9][0-9]*), is not -0 and is at most 2^53-1 in size.
 func safeInteger(token []byte) bool {
