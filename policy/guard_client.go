@@ -44,7 +44,7 @@ func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
 	case !g.peers.handshake && c.method.Eras&Modern != 0 && c.name != "server/discover":
 		return denied(handshakeRule, "a request of a legacy client before initialize")
 	}
-	if c.modern && g.peers.clientInfo == nil {
+	if c.modern && g.peers.era == "" {
 		info := m.Field(jsonrpc.MetaClientInfo)
 		g.introduce(&info, nil, "modern")
 	}

@@ -156,7 +156,7 @@ func TestClientEndDrainsAnswers(t *testing.T) {
 		if server.toldEnd().IsZero() {
 			t.Error("the server is not told that the client has ended")
 		}
-		time.Sleep(4 * time.Second)
+		<-time.After(4 * time.Second)
 		server.in <- response(1)
 		if got := <-client.out; got != response(1) {
 			t.Errorf("the client received %s", got)
@@ -232,7 +232,7 @@ func TestServerEnd(t *testing.T) {
 func TestServerEndWithoutReader(t *testing.T) {
 	relayed(t, &judge{}, 0, func(_, server *pipeConn, ended func() (bool, error)) {
 		server.Close()
-		time.Sleep(999 * time.Millisecond)
+		<-time.After(999 * time.Millisecond)
 		if done, _ := ended(); !done {
 			t.Error("not ended within a second")
 		}
