@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// pinned judges a target by its pin. A verdict that warns is recorded and passes.
+func (g *Guard) pinned(c *call) Decision {
+	s := g.surveyFor(c)
+	if s == nil {
+		return allowed(DefaultRule)
+	}
+	v := g.opt.Pins.Judge(s.kind, c.target)
+	if v.Reason != "" && (v.Status != integrity.Unknown || s.kind == integrity.Tools) {
+		g.link.Append(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
+	}
+	switch {
+	case v.Allowed:
+		return allowed(DefaultRule)
+	case v.Status != integrity.Unknown:
+		return Decision{Rule: integrityRule, Reason: refusal(s.kind, c.target, v)}
+	case s.kind == integrity.Prompts:
+		return allowed(DefaultRule) // a prompt of that name has nothing that could have changed
+	default:
+		return denied(unknownRule, "unknown tool %s: this server has never listed it", quoted(c.target))
+	}
+}
+
+// refusal says in a sentence what is wrong with a target and what helps.
+func refusal(kind integrity.Kind, name []byte, v integrity.Verdict) string {
+	subject := kind.String() + " " + quoted(name)
+	review := "; see `mcpx pins diff`, then `mcpx pins approve` if it is right"
+	switch v.Status {
+	case integrity.Changed:
+		return subject + " is not what was approved: its definition has changed" + review
+	case integrity.Added:
+		return subject + " is new and waits for approval" + review
+	case integrity.Twin:
+		return subject + " cannot be told from another name in the same list"
+	case integrity.Shadowed:
+		return subject + " has the name of another server's tool" + review
+	default:
+		return subject + " is not approved (" + v.Status.String() + ")" + review
+	}
+}
+
+// settle records what was decided about a request and forwards or answers it.
+func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) {
+	if d.Allow {
+		d = merge(d, g.pinned(c))
+	}
+	if d.Allow && len(c.args) > largeArgs {
+		g.hashLater(c, out)
+	}
+	g.decide(c, d)
+	c.args, c.message = nil, nil
+	if d.Allow {
+		g.startWalk(c, m)
+		g.mu.Lock()
+		g.fromCli.put(c)
+		g.mu.Unlock()
+		out.ToServer = append(out.ToServer, m)
+		return
+	}
+	out.ToClient = append(out.ToClient, g.denial(c, d))
+	g.mu.Lock()
+	g.fromCli.recycle(c)
+	g.mu.Unlock()
+}
+
+// largeArgs is the size, in bytes, from which arguments are hashed after they were forwarded. The call's outcome says
+// what its decision would have said of them.
+const largeArgs = 64 << 10
+
+// hashLater leaves the hashing of large arguments to the time when the server already works on them.
+func (g *Guard) hashLater(c *call, out *jsonrpc.Outbox) {
+	late, args := make(chan []byte, 1), c.args
+	c.late, c.args = late, nil
+	out.After = append(out.After, func() { late <- g.opt.Log.Args(args) })
+}
+
+// lateArgs returns what hashLater found. The server has read the arguments when it answers, so there is next to nothing
+// to wait for; one that answers without reading must not stop us from reading its answers.
+func (c *call) lateArgs() []byte {
+	if c.late == nil {
+		return nil
+	}
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	select {
+	case args := <-c.late:
+		return args
+	case <-patience.C:
+		return nil
+	}
+}
+
+// merge keeps the rule that allowed, unless the second decision denies.
+func merge(first, second Decision) Decision {
+	if second.Allow {
+		return first
+	}
+	return second
+}
+
+// decide records a decision about a request.
+func (g *Guard) decide(c *call, d Decision) {
+	e := audit.Event{
+		Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Decision: "allow", Rule: d.Rule, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
+	}
+	if !d.Allow {
+		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "denied"
+	}
+	g.link.Append(&e)
+}
+
+// outcome records how a request ended; m is the answer, nil where there is none.
+func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrpc.Message) {
+	e := audit.Event{
+		Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Outcome: result, Reason: reason, Latency: now.Sub(c.start), TraceID: c.trace, Detail: c.lateArgs(),
+	}
+	if m != nil {
+		e.BytesOut = len(m.Raw)
+	}
+	g.link.Append(&e)
+}
+
+func era(modern bool) string {
+	if modern {
+		return "modern"
+	}
+	return "legacy"
+}
