@@ -36,7 +36,10 @@ the audit log. To the client it is the server: same messages, same stderr, same 
 
 Flags end at -- or at the first word that is none. Without a configuration file there are no rules;
 pins and audit log are kept in the state folder all the same. With one, the entry is that of --name, or
-the one whose command is the one given; a command that no entry matches is not started.`,
+the one whose command is the one given; a command that no entry matches is not started.
+
+Exit codes: the server's own, 128+n when signal n ended it. When nothing was started: 127 the command was
+not found, 126 it cannot be executed, 125 anything else (configuration, pins, audit log), 2 the flags.`,
 		Example: `  mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
   mcpx wrap --config ~/mcpx.yaml --name filesystem -- npx -y @modelcontextprotocol/server-filesystem /data
   mcpx wrap --name filesystem          the command is the entry's own`,
@@ -53,7 +56,7 @@ the one whose command is the one given; a command that no entry matches is not s
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringVar(&f.name, "name", "", "`NAME` of the server's entry in the configuration, and of its pins")
-	flags.BoolVar(&f.pty, "pty", false, "run the server's stdin and stdout on a pseudo-terminal, for servers that buffer without one")
+	flags.BoolVar(&f.pty, "pty", false, "give the server a pseudo-terminal as stdout, for one that holds its answers back without (not on Windows)")
 	return cmd
 }
 
