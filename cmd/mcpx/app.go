@@ -116,7 +116,6 @@ policy, notices when the server changes what it says about its tools, and record
 	add(groupUse, wrap, a.checkCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
 	add(groupOther, a.versionCommand())
-	root.AddCommand(a.mockCommand())
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetUsageTemplate(root.UsageTemplate() + rootHelpTail)

@@ -12,24 +12,39 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rohitgs28/mcpx/examples/mock-mcp/mock"
+	"github.com/rohitgs28/mcpx/examples/mock-mcp/play"
 	"github.com/rohitgs28/mcpx/transport/stdio"
 )
 
-// TestMain lets the test binary pose as mcpx, as a guard that mcpx starts, and as the mock server:
-// the first two are in the PATH of every test.
+// TestMain lets the test binary pose as mcpx, as a guard that mcpx starts, and as mock-mcp: mcpx and mock-mcp are in the
+// PATH of every test, beside each other.
 func TestMain(m *testing.M) {
 	if stdio.GuardMain() {
 		return
 	}
 	testscript.Main(m, map[string]func(){
-		"mcpx": main,
-		"mock-mcp": func() {
-			if err := mock.Serve(context.Background(), os.Stdin, os.Stdout, os.Getenv(mock.ControlVariable)); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-		},
+		"mcpx":   main,
+		mockName: mockMain,
 	})
+}
+
+// mockMain does what examples/mock-mcp does, except that the server minds no arguments.
+func mockMain() {
+	if err := runMock(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func runMock(args []string) error {
+	if len(args) != 2 || args[0] != "play" {
+		return mock.Serve(context.Background(), os.Stdin, os.Stdout, os.Getenv(mock.ControlVariable))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return play.Run(context.Background(), play.Programs{MCPX: args[1], Mock: self}, os.Stdout, os.Stderr)
 }
 
 func TestScripts(t *testing.T) {

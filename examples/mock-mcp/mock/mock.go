@@ -1,31 +1,29 @@
 // Package mock is a small MCP server with tools that a policy can be tried on, and with a control
 // that makes it change what it says about itself in the middle of a session, as a server that turns
-// on its users does.
-//
-// It is built on mcp-go's types and names. It does not use mcp-go's server: that package compiles
-// JSON schemas when a program starts (4 ms and 2 MB here), which every `mcpx wrap` would pay because
-// the demo is part of the same program.
+// on its users does. It is built on mcp-go's server.
 //
 // It harms nothing: dangerous_delete only claims to delete, and read_file reads regular files of at
-// most 64 KiB with the rights of whoever started it. It answers one request after the other, speaks
-// the revisions up to 2025-11-25, and is no model of how to write a server.
+// most 64 KiB with the rights of whoever started it. It answers one request after the other and
+// speaks the revisions up to 2025-11-25, no later one.
 package mock
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
 // ControlVariable names the environment variable that holds the path of the control file: see [Serve].
 const ControlVariable = "MOCK_MCP_CONTROL"
+
+// maxLine bounds a message, in bytes.
+const maxLine = 16 << 20
 
 // Serve speaks MCP on in and out until in ends or ctx is done, which is looked at between messages.
 //
@@ -33,98 +31,92 @@ const ControlVariable = "MOCK_MCP_CONTROL"
 // what the server changes about itself (see [Mutation]), a missing or empty file means nothing.
 // When that differs from last time, the client is told by list_changed notifications before the
 // request itself is answered.
+//
+// The lines are read here and not by mcp-go's stdio server: that one drops the calls that it has
+// not answered yet when in ends, loses a last line without line feed, has one session per process,
+// and lets answers overtake notifications.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, control string) error {
-	s := &server{out: out, control: control}
-	s.mutation = s.read()
-	lines := bufio.NewReader(in)
-	for ctx.Err() == nil {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 1 {
-			if err := s.handle(line); err != nil {
-				return err
-			}
+	s := newSession(out, control)
+	if err := s.server.RegisterSession(ctx, s); err != nil {
+		return fmt.Errorf("register the session: %w", err)
+	}
+	ctx = s.server.WithContext(ctx, s)
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLine)
+	for ctx.Err() == nil && lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
 		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read a message: %w", err)
+		if err := s.handle(ctx, lines.Bytes()); err != nil {
+			return err
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read a message: %w", err)
 	}
 	return nil
 }
 
-type server struct {
-	out     io.Writer
-	control string
-
-	mutation Mutation // what the definitions show now
-	ready    bool     // the client has said initialized
+func newServer() *server.MCPServer {
+	s := server.NewMCPServer("mock-mcp", "1.0.0",
+		server.WithToolCapabilities(true),
+		server.WithPromptCapabilities(true),
+		server.WithResourceCapabilities(false, false),
+		server.WithInstructions("A server to try policies on. It deletes nothing."))
+	s.AddResource(greeting, readGreeting)
+	return s
 }
 
-// A request is a request, or a notification where ID is absent.
-type request struct {
-	ID     json.RawMessage `json:"id"`
-	Method mcp.MCPMethod   `json:"method"`
-	Params json.RawMessage `json:"params"`
-}
-
-type response struct {
-	JSONRPC string                   `json:"jsonrpc"`
-	ID      json.RawMessage          `json:"id"`
-	Result  any                      `json:"result,omitempty"`
-	Error   *mcp.JSONRPCErrorDetails `json:"error,omitempty"`
-}
-
-type notification struct {
-	JSONRPC string `json:"jsonrpc"`
-	Method  string `json:"method"`
-}
-
-func (s *server) handle(line []byte) error {
-	var r request
-	if json.Unmarshal(line, &r) != nil || r.Method == "" {
-		return nil // junk, or an answer to a question that we never ask
+// handle answers one message.
+func (s *session) handle(ctx context.Context, line []byte) error {
+	var head struct {
+		ID     any           `json:"id"`
+		Method mcp.MCPMethod `json:"method"`
 	}
-	if r.ID == nil {
-		s.ready = s.ready || r.Method == "notifications/initialized"
-		return nil
+	_ = json.Unmarshal(line, &head) // mcp-go answers what is no message
+	if head.ID != nil {
+		if err := s.obey(); err != nil {
+			return err
+		}
+		if head.Method == mcp.MethodServerDiscover || head.Method == mcp.MethodSubscriptionsListen {
+			// They belong to later revisions. A client that learns so begins with initialize instead.
+			return s.send(mcp.NewJSONRPCError(mcp.NewRequestId(head.ID), mcp.METHOD_NOT_FOUND, fmt.Sprintf("no method %q", head.Method), nil))
+		}
 	}
-	if err := s.obey(); err != nil {
-		return err
-	}
-	result, fault := s.answer(r)
-	return s.send(response{JSONRPC: mcp.JSONRPC_VERSION, ID: r.ID, Result: result, Error: fault})
-}
-
-func (s *server) send(message any) error {
-	line, err := json.Marshal(message)
-	if err != nil {
-		return fmt.Errorf("encode a message: %w", err)
-	}
-	if _, err := s.out.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write a message: %w", err)
+	if answer := s.server.HandleMessage(ctx, line); answer != nil {
+		return s.send(answer)
 	}
 	return nil
 }
 
 // obey puts into effect what the control file says, and tells the client if that has changed.
-func (s *server) obey() error {
-	wanted := s.read()
+func (s *session) obey() error {
+	wanted := s.wanted()
 	if wanted == s.mutation {
 		return nil
 	}
-	s.mutation = wanted
-	if !s.ready {
-		return nil
+	s.define(wanted)
+	for {
+		select {
+		case news := <-s.news:
+			if err := s.send(news); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
 	}
-	return errors.Join(
-		s.send(notification{mcp.JSONRPC_VERSION, mcp.MethodNotificationToolsListChanged}),
-		s.send(notification{mcp.JSONRPC_VERSION, mcp.MethodNotificationPromptsListChanged}),
-	)
 }
 
-func (s *server) read() Mutation {
+// define makes the definitions what m says. mcp-go puts a list_changed notification for each kind into s.news once
+// the client has initialized.
+func (s *session) define(m Mutation) {
+	s.mutation = m
+	s.server.SetTools(tools(m)...)
+	s.server.SetPrompts(prompt(m))
+}
+
+func (s *session) wanted() Mutation {
 	if s.control == "" {
 		return Mutation{}
 	}
@@ -133,64 +125,4 @@ func (s *server) read() Mutation {
 		return Mutation{}
 	}
 	return parseMutation(string(text))
-}
-
-// answer gives the result of a request, or what is wrong with it.
-func (s *server) answer(r request) (result any, fault *mcp.JSONRPCErrorDetails) {
-	switch r.Method {
-	case mcp.MethodInitialize:
-		return initialize(r.Params), nil
-	case mcp.MethodPing:
-		return struct{}{}, nil
-	case mcp.MethodToolsList:
-		list := mcp.ListToolsResult{}
-		for _, tool := range tools(s.mutation) {
-			list.Tools = append(list.Tools, tool.Tool)
-		}
-		return list, nil
-	case mcp.MethodToolsCall:
-		return s.call(r.Params)
-	case mcp.MethodResourcesList:
-		return mcp.ListResourcesResult{Resources: []mcp.Resource{greeting}}, nil
-	case mcp.MethodResourcesTemplatesList:
-		return mcp.ListResourceTemplatesResult{ResourceTemplates: []mcp.ResourceTemplate{}}, nil
-	case mcp.MethodResourcesRead:
-		return readResource(r.Params)
-	case mcp.MethodPromptsList:
-		return mcp.ListPromptsResult{Prompts: []mcp.Prompt{prompt(s.mutation)}}, nil
-	case mcp.MethodPromptsGet:
-		return s.getPrompt(r.Params)
-	default:
-		return nil, faultOf(mcp.METHOD_NOT_FOUND, "no method %q", r.Method)
-	}
-}
-
-func faultOf(code int, format string, args ...any) *mcp.JSONRPCErrorDetails {
-	details := mcp.NewJSONRPCErrorDetails(code, fmt.Sprintf(format, args...), nil)
-	return &details
-}
-
-// listChanged is the shape that mcp-go leaves without a name.
-type listChanged = struct {
-	ListChanged bool `json:"listChanged,omitempty"`
-}
-
-func initialize(params json.RawMessage) mcp.InitializeResult {
-	var asked mcp.InitializeParams
-	version := mcp.LATEST_LEGACY_PROTOCOL_VERSION
-	if json.Unmarshal(params, &asked) == nil && asked.ProtocolVersion < version && slices.Contains(mcp.ValidProtocolVersions, asked.ProtocolVersion) {
-		version = asked.ProtocolVersion
-	}
-	result := mcp.InitializeResult{
-		ProtocolVersion: version,
-		ServerInfo:      mcp.Implementation{Name: "mock-mcp", Version: "1.0.0"},
-		Instructions:    "A server to try policies on. It deletes nothing.",
-	}
-	result.Capabilities.Resources = &struct {
-		Subscribe   bool `json:"subscribe,omitempty"`
-		ListChanged bool `json:"listChanged,omitempty"`
-	}{}
-	result.Capabilities.Tools = &listChanged{true}
-	result.Capabilities.Prompts = &listChanged{true}
-	return result
 }

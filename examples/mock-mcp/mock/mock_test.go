@@ -2,10 +2,12 @@ package mock
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +139,81 @@ func TestResourcesAndPromptsAreServed(t *testing.T) {
 	}
 	if text, ok := mcp.AsTextContent(got.Messages[0].Content); !ok || text.Text != "Summarize in one sentence: x" {
 		t.Errorf("prompt: got %v", got.Messages)
+	}
+}
+
+const greet = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}
+{"jsonrpc":"2.0","method":"notifications/initialized"}
+`
+
+// TestEveryRequestIsAnsweredInOrder sends all at once and hangs up in the middle of the last line, as scripts do.
+func TestEveryRequestIsAnsweredInOrder(t *testing.T) {
+	var in, out strings.Builder
+	in.WriteString(greet)
+	const last = 200
+	for id := 2; id <= last; id++ {
+		fmt.Fprintf(&in, "\n"+`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"echo","arguments":{"text":"<%d>"}}}`, id, id)
+	}
+	if err := Serve(t.Context(), strings.NewReader(in.String()), &out, ""); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for line := range strings.Lines(out.String()) {
+		got++
+		if !strings.Contains(line, fmt.Sprintf(`"id":%d,"result":`, got)) {
+			t.Fatalf("answer %d is %s", got, line)
+		}
+	}
+	if got != last {
+		t.Errorf("%d answers, want %d", got, last)
+	}
+}
+
+// TestLaterRevisionsAreUnknown: a client that asks for them falls back to initialize.
+func TestLaterRevisionsAreUnknown(t *testing.T) {
+	for _, method := range []string{"server/discover", "subscriptions/listen"} {
+		meta := `{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
+		in := fmt.Sprintf(`{"jsonrpc":"2.0","id":"a","method":%q,"params":{"notifications":{"toolsListChanged":true},"_meta":%s}}`, method, meta)
+		var out strings.Builder
+		if err := Serve(t.Context(), strings.NewReader(in), &out, ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, `"id":"a"`) || !strings.Contains(got, `"code":-32601`) {
+			t.Errorf("%s: got %s", method, got)
+		}
+	}
+}
+
+// TestChangeIsToldBeforeTheAnswer: who lists because of the notification must not be told the old list again.
+func TestChangeIsToldBeforeTheAnswer(t *testing.T) {
+	control := filepath.Join(t.TempDir(), "control")
+	var out strings.Builder
+	s := newSession(&out, control)
+	ctx := s.server.WithContext(t.Context(), s)
+	if err := s.server.RegisterSession(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(greet) {
+		if err := s.handle(ctx, []byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(control, []byte("add"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := s.handle(ctx, []byte(`{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		for _, part := range []string{"tools/list_changed", "prompts/list_changed", "exec_shell"} {
+			if strings.Contains(line, part) {
+				got = append(got, part)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"tools/list_changed", "prompts/list_changed", "exec_shell"}, got); diff != "" {
+		t.Errorf("the client reads (-want +got):\n%s", diff)
 	}
 }

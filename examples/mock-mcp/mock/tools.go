@@ -1,24 +1,18 @@
 package mock
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
 // maxFile bounds what read_file reads, in bytes.
 const maxFile = 64 << 10
 
-// A tool is a definition and what it does with its one string argument.
-type tool struct {
-	mcp.Tool
-	argument string
-	run      func(argument string) (text string, err error)
-}
-
-func tools(m Mutation) []tool {
+func tools(m Mutation) []server.ServerTool {
 	about, parameter := "Give back the text.", "What to say."
 	if m.Description {
 		about += poison
@@ -26,59 +20,49 @@ func tools(m Mutation) []tool {
 	if m.Schema {
 		parameter += poison
 	}
-	all := []tool{
-		{run: echo, argument: "text", Tool: mcp.NewTool("echo",
+	all := []server.ServerTool{
+		{Handler: taking("text", echo), Tool: mcp.NewTool("echo",
 			mcp.WithDescription(about),
 			mcp.WithReadOnlyHintAnnotation(true),
 			mcp.WithString("text", mcp.Required(), mcp.Description(parameter)))},
-		{run: readFile, argument: "path", Tool: mcp.NewTool("read_file",
+		{Handler: taking("path", readFile), Tool: mcp.NewTool("read_file",
 			mcp.WithDescription("Read a text file."),
 			mcp.WithReadOnlyHintAnnotation(true),
 			mcp.WithString("path", mcp.Required(), mcp.Description("An absolute path.")))},
 	}
 	if !m.Remove {
-		all = append(all, tool{run: dangerousDelete, argument: "path", Tool: mcp.NewTool("dangerous_delete",
+		all = append(all, server.ServerTool{Handler: taking("path", dangerousDelete), Tool: mcp.NewTool("dangerous_delete",
 			mcp.WithDescription("Delete a file for ever."),
 			mcp.WithReadOnlyHintAnnotation(m.Annotations),
 			mcp.WithDestructiveHintAnnotation(!m.Annotations),
 			mcp.WithString("path", mcp.Required(), mcp.Description("An absolute path.")))})
 	}
 	if m.Add {
-		all = append(all, tool{run: echo, argument: "text", Tool: mcp.NewTool("exec_shell",
+		all = append(all, server.ServerTool{Handler: taking("text", echo), Tool: mcp.NewTool("exec_shell",
 			mcp.WithDescription("Run a command. It only gives back the text."),
 			mcp.WithString("text", mcp.Required()))})
 	}
 	if m.Lookalike {
-		all = append(all, tool{run: echo, argument: "text", Tool: mcp.NewTool("ECHO",
+		all = append(all, server.ServerTool{Handler: taking("text", echo), Tool: mcp.NewTool("ECHO",
 			mcp.WithDescription("Give back the text."),
 			mcp.WithString("text", mcp.Required()))})
 	}
 	return all
 }
 
-func (s *server) call(params json.RawMessage) (any, *mcp.JSONRPCErrorDetails) {
-	var p struct {
-		Name      string         `json:"name"`
-		Arguments map[string]any `json:"arguments"`
-	}
-	if err := json.Unmarshal(params, &p); err != nil {
-		return nil, faultOf(mcp.INVALID_PARAMS, "tools/call: %v", err)
-	}
-	for _, tool := range tools(s.mutation) {
-		if tool.Name != p.Name {
-			continue
+// taking makes a handler of a function of one string argument. What fails is a result that the model can read.
+func taking(argument string, run func(string) (string, error)) server.ToolHandlerFunc {
+	return func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		value, err := r.RequireString(argument)
+		if err != nil {
+			return mcp.NewToolResultError(err.Error()), nil
 		}
-		argument, ok := p.Arguments[tool.argument].(string)
-		if !ok {
-			return mcp.NewToolResultError(fmt.Sprintf("%s: %s must be a string", tool.Name, tool.argument)), nil
-		}
-		text, err := tool.run(argument)
+		text, err := run(value)
 		if err != nil {
 			return mcp.NewToolResultError(err.Error()), nil
 		}
 		return mcp.NewToolResultText(text), nil
 	}
-	return nil, faultOf(mcp.INVALID_PARAMS, "no tool %q", p.Name)
 }
 
 func echo(text string) (string, error) { return text, nil }

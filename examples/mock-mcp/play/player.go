@@ -1,4 +1,4 @@
-package main
+package play
 
 import (
 	"cmp"
@@ -7,23 +7,18 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
-// A player is the client's side of the demo. Every method fails when the client does not see what
-// it should: a demo that cannot go wrong shows nothing.
+// A player is the client and what it has at hand.
 type player struct {
 	*stage
-	command []string // the wrapper around the mock server
-	env     []string
-	log     *tailWriter
+	programs Programs
+	env      []string // of mcpx, besides our own
+	log      *tailWriter
 
 	session *mcp.ClientSession
 	changed chan struct{} // a list_changed notification came
@@ -42,14 +37,20 @@ func (p *player) play(ctx context.Context, n *narrator) error {
 	if err := p.session.Close(); err != nil {
 		return fmt.Errorf("end the session: %w", err)
 	}
-	return p.record(n)
+	return p.record(ctx, n)
+}
+
+// mcpx is a command line of it.
+func (p *player) mcpx(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, p.programs.MCPX, args...)
+	command.Env = append(os.Environ(), p.env...)
+	command.Stderr = p.log
+	return command
 }
 
 // dial starts the wrapper, as any client would start the server, and joins the official Go SDK's client to it.
 func (p *player) dial(ctx context.Context) error {
-	command := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
-	command.Env = append(os.Environ(), p.env...)
-	command.Stderr = p.log
+	command := p.mcpx(ctx, "wrap", "--name", "mock", "--config", p.config, "--", p.programs.Mock)
 	p.changed = make(chan struct{}, 1)
 	client := mcp.NewClient(&mcp.Implementation{Name: "mcpx-demo", Version: "1"}, &mcp.ClientOptions{
 		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) {
@@ -196,10 +197,7 @@ func (p *player) rugPull(ctx context.Context, n *narrator) error {
 
 // diff shows what a person would look at before approving the change.
 func (p *player) diff(ctx context.Context, n *narrator) error {
-	command := exec.CommandContext(ctx, p.command[0], "pins", "diff", "mock", "--config", p.config)
-	command.Env = append(os.Environ(), p.env...)
-	command.Stderr = p.log
-	out, err := command.Output()
+	out, err := p.mcpx(ctx, "pins", "diff", "mock", "--config", p.config).Output()
 	if err != nil {
 		return fmt.Errorf("mcpx pins diff: %w", err)
 	}
@@ -210,34 +208,5 @@ func (p *player) diff(ctx context.Context, n *narrator) error {
 	for line := range strings.Lines(string(out)) {
 		n.say("     %s", strings.TrimRight(line, "\n"))
 	}
-	return nil
-}
-
-// record reads the audit log that the wrapper left, and verifies its chain.
-func (p *player) record(n *narrator) error {
-	n.step("Everything is on record, in a chain of hashes")
-	result, err := audit.Verify(filepath.Join(p.state, headsName), p.audit)
-	if err != nil {
-		return fmt.Errorf("verify the audit log: %w", err)
-	}
-	if !result.Intact() || len(result.Chains) == 0 {
-		return fmt.Errorf("the audit log does not verify: %v", result.Problems)
-	}
-	tools := map[string]int{} // decisions on calls
-	for r, err := range audit.Read(p.audit, time.Time{}) {
-		if err != nil {
-			return fmt.Errorf("read the audit log: %w", err)
-		}
-		if r.Kind == audit.Decision && r.Method == "tools/call" {
-			tools[r.Decision]++
-		}
-		if r.Decision == "deny" && r.Kind == audit.Decision {
-			n.say("     %-5s %-16s %s", r.Decision, r.Target, r.Rule)
-		}
-	}
-	if tools["allow"] != 3 || tools["deny"] != 4 {
-		return fmt.Errorf("the audit log has %d allowed and %d denied calls, want 3 and 4", tools["allow"], tools["deny"])
-	}
-	n.passed("mcpx audit verify", fmt.Sprintf("chain of %s intact, 3 calls allowed, 4 denied", count(result.Events, "event")))
 	return nil
 }
