@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// demoStop is how long the demo may take to clean up once it is interrupted.
-const demoStop = 5 * time.Second
+// cleanUp is how long the demo and its build may take to remove their files once they are interrupted.
+const cleanUp = 5 * time.Second
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
@@ -49,10 +49,8 @@ func (a *app) demo(ctx context.Context) error {
 		return err
 	}
 	defer remove()
-	command := exec.CommandContext(ctx, mock, "play", self)
+	command := interruptible(ctx, mock, "play", self)
 	command.Stdout, command.Stderr = a.out, a.err
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = demoStop
 	err = command.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
 		return &exitError{code: exit.ExitCode()} // it has said why
@@ -61,4 +59,12 @@ func (a *app) demo(ctx context.Context) error {
 		return fmt.Errorf("run %q: %w", mock, err)
 	}
 	return nil
+}
+
+// interruptible makes a command that is interrupted, and not killed at once, when ctx ends.
+func interruptible(ctx context.Context, name string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = cleanUp
+	return command
 }

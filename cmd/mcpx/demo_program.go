@@ -42,6 +42,9 @@ func (a *app) mockProgram(ctx context.Context, self string) (file string, remove
 	remove = func() { _ = os.RemoveAll(folder) }
 	if err := a.buildMock(ctx, folder); err != nil {
 		remove()
+		if ctx.Err() != nil {
+			return "", nil, errors.New("the demo was interrupted")
+		}
 		return "", nil, fmt.Errorf("the demo needs the program %s: there is no %s, and it cannot be built: %w", mockName, file, err)
 	}
 	return filepath.Join(folder, programFile(mockName)), remove, nil
@@ -63,9 +66,10 @@ func (a *app) buildMock(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	command := exec.CommandContext(ctx, "go", args...)
-	// For this machine, whatever else the user builds for; where `go install` puts what it builds.
-	command.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "GOBIN="+folder)
+	command := interruptible(ctx, "go", args...)
+	// For this machine, whatever else the user builds for. GOBIN is where `go install` puts what it builds; GOTMPDIR is
+	// what an interrupted build leaves behind.
+	command.Env = append(os.Environ(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "GOBIN="+folder, "GOTMPDIR="+folder)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	if err := a.runPatiently(command); err != nil {
