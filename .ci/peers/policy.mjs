@@ -53,7 +53,9 @@ export async function rules(report, setting) {
   fs.writeFileSync(path.join(files, "secret.txt"), "may not be read");
   fs.symlinkSync(path.join(files, "secret.txt"), path.join(documents, "link.txt"));
   const policy = path.join(folder, "mcpx.yaml");
-  fs.writeFileSync(policy, `servers:
+  // Lists are left whole: the Inspector does not call what is not listed, and the call is what is to be refused.
+  fs.writeFileSync(policy, `inspection: { filter_tools_list: false }
+servers:
   - name: filesystem
     policy:
       deny_tools: ["write_*"]
@@ -62,7 +64,6 @@ export async function rules(report, setting) {
 `);
   const server = setting.command("filesystem", folder), file = path.join(folder, "client.json");
   const env = setting.environment(mark, folder);
-  // By name, a deaf ear for rules is not possible: the same file asks the server with and without them.
   const [command, ...words] = setting.wrap(witness(received, server));
   const wrap = [...words.slice(0, words.indexOf("--")), "--config", policy, "--name", "filesystem", ...words.slice(words.indexOf("--"))];
   const entry = (command, args) => ({ type: "stdio", command, args, env });
