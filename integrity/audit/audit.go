@@ -94,4 +94,6 @@ type Options struct {
 	// Nil: there is no hub.
 	AckRequired func(path string) bool
 	Now         func() time.Time // nil: time.Now
+
+	spool int // bytes of the spool; 0 is defaultSpool, less is none
 }

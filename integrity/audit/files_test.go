@@ -285,6 +285,8 @@ func TestConcurrentLinks(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		a.flushSpool()
+		b.flushSpool()
 		wantIntact(t, opts, -1)
 		next := map[string]int{}
 		for r, err := range Read(logPath(opts), time.Time{}) {
@@ -319,6 +321,8 @@ func TestReadMergesByTime(t *testing.T) {
 		}
 		appendEvents(t, []*Log{a, b}[i%2], fmt.Sprint(i))
 	}
+	a.flushSpool()
+	b.flushSpool()
 	if got := strings.Join(recordedTargets(t, opts), ""); got != "0123456789" {
 		t.Errorf("got %s", got)
 	}
@@ -374,6 +378,7 @@ func TestTail(t *testing.T) {
 				want = append(want, fmt.Sprint(n))
 				n++
 			}
+			l.flushSpool()
 			return want
 		}
 		check := func(what string, records []*Record, err error, want []string) {

@@ -76,6 +76,9 @@ func (f *files) saveHead(instance, segment string, h head, must bool) {
 	}
 }
 
+// room is how many bytes may follow before the file is to be rotated.
+func (f *files) room(offset int64) int { return int(max(0, f.maxSize-offset)) }
+
 // A folder is a sink of segments that belong to this process alone.
 type folder struct {
 	files
@@ -84,9 +87,12 @@ type folder struct {
 	seen   time.Time // when the live segment was examined last
 	offset int64     // of the end of the last whole line
 	dirty  bool      // something may stand behind offset
+	foul   bool      // another hand was at the live segment
 	head   head
 	last   string // the segment before the live one
 	notes  []note // to be written first
+	spool  *spool // of the live segment; nil: there is none
+	bare   bool   // the spool's file was removed, so it keeps nothing safe
 }
 
 func openFolder(f files) (*folder, error) {
@@ -101,44 +107,54 @@ func openFolder(f files) (*folder, error) {
 		return nil, fmt.Errorf("open audit log: lock a file in %s: %w: set audit.path to a local folder", f.path, err)
 	}
 	d := &folder{files: f}
+	for _, err := range recoverSpools(d.path, d.heads) {
+		d.onError(fmt.Errorf("recover what a process left: %w", err)) // it stays there, and no log of ours depends on it
+	}
 	d.removeOld()
 	return d, nil
 }
 
 func (d *folder) name() string { return d.path }
 
-func (d *folder) begin(size int) (head, []note, error) {
+func (d *folder) begin(size int) (place, error) {
+	full := false
 	if d.file != nil && d.offset > 0 {
 		d.examine()
-		if d.offset+int64(size) > d.maxSize {
-			d.finish()
-		}
+		full = d.offset+int64(size) > d.maxSize
 	}
-	if d.file == nil {
-		if err := d.create(); err != nil {
-			return head{}, nil, err
+	if d.file == nil || d.foul || full {
+		if err := d.next(); err != nil {
+			return place{}, err
 		}
 	}
 	if d.dirty {
 		if err := d.file.Truncate(d.offset); err != nil {
-			return head{}, nil, fmt.Errorf("remove a torn line: %w", err)
+			return place{}, fmt.Errorf("remove a torn line: %w", err)
 		}
 		d.dirty = false
 	}
-	if d.offset > 0 {
-		return d.head, d.notes, nil
+	at := place{head: d.head, notes: d.notes, room: d.room(d.offset)}
+	if d.offset == 0 {
+		at.notes = append([]note{opened(d.opts.Version, d.last)}, d.notes...)
 	}
-	return d.head, append([]note{opened(d.opts.Version, d.last)}, d.notes...), nil
+	if !d.bare {
+		at.spool = d.spool
+	}
+	return at, nil
 }
 
 // examine looks once in a while whether the live segment is still what was written. If another hand was at it, it is
 // left as it is, and the chain goes on in a new one that says so.
 func (d *folder) examine() {
 	now := d.now()
-	if now.Sub(d.seen) < headEvery && !now.Before(d.seen) || d.dirty {
+	if now.Sub(d.seen) < headEvery && !now.Before(d.seen) || d.dirty || d.foul {
 		return
 	}
 	d.seen = now
+	if d.spool != nil && !d.bare && !d.spool.there() {
+		d.bare = true
+		d.notes = append(d.notes, note{kind: Anomaly, reason: "spool_removed", target: filepath.Base(d.spool.path)})
+	}
 	here, err := d.file.Stat()
 	if err != nil {
 		return // the write will tell
@@ -154,41 +170,66 @@ func (d *folder) examine() {
 		return
 	}
 	d.notes = append(d.notes, note{kind: Anomaly, reason: reason, target: filepath.Base(d.file.Name())})
-	d.finish()
+	d.foul = true
 }
 
-// finish ends the live segment.
-func (d *folder) finish() {
-	d.last = filepath.Base(d.file.Name())
-	d.saveHead(d.instance, d.file.Name(), d.head, true)
-	_ = d.file.Close() // nothing is buffered, and the lock goes with it
-	d.file, d.offset, d.dirty = nil, 0, false
-	d.removeOld()
-}
-
-// create makes the next segment. Its head is recorded before it holds anything, so that a chain without a recorded
-// head is not one of ours.
-func (d *folder) create() error {
+// next ends the live segment, if there is one, and makes the next. The spool goes along before the lock of its segment
+// is given up: else another process would take us for dead. It holds nothing then that is in the old segment.
+func (d *folder) next() error {
 	start := d.now()
 	if !start.After(d.start) {
 		start = d.start.Add(1) // names sort as they were made, even if the clock does not
 	}
-	path := filepath.Join(d.path, segmentName(start, d.instance))
-	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := d.create(start)
 	if err != nil {
 		return err
 	}
-	if err := lock(file); err != nil { // tells others that its process lives
-		return errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close(), os.Remove(path))
+	path := file.Name()
+	switch {
+	case d.spool != nil && !d.bare:
+		if err := d.spool.rename(path + spoolExt); err != nil {
+			return errors.Join(err, file.Close(), os.Remove(path))
+		}
+	case d.spool == nil && canMap && d.spoolSize() > 0:
+		d.spool, _ = newSpool(path+spoolExt, d.spoolSize()) // without one, each Commit writes
 	}
-	d.file, d.start, d.seen, d.offset = file, start, start, 0
-	if d.head.seq == 0 {
+	old := d.file
+	if old != nil {
+		d.last = filepath.Base(old.Name())
+		d.saveHead(d.instance, old.Name(), d.head, true)
+		_ = old.Close() // nothing is buffered, and the lock goes with it
+	}
+	d.file, d.start, d.seen, d.offset, d.dirty, d.foul = file, start, start, 0, false, false
+	if d.head.seq == 0 { // before the segment holds anything, so that a chain without a recorded head is not one of ours
 		d.saveHead(d.instance, path, d.head, true)
 	}
+	if old != nil {
+		d.removeOld()
+	}
 	return nil
+}
+
+func (d *folder) spoolSize() int {
+	if d.opts.spool == 0 {
+		return defaultSpool
+	}
+	return d.opts.spool
+}
+
+// create makes a segment.
+func (d *folder) create(start time.Time) (*os.File, error) {
+	path := filepath.Join(d.path, segmentName(start, d.instance))
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(file); err != nil { // tells others that its process lives
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close(), os.Remove(path))
+	}
+	return file, nil
 }
 
 func (d *folder) write(lines []byte, h head) error {
@@ -215,14 +256,15 @@ func (d *folder) close() error {
 	if d.file == nil {
 		return nil
 	}
-	path := d.file.Name()
-	if d.offset == 0 { // nothing could ever be written to it
-		err := errors.Join(d.file.Close(), os.Remove(path))
+	path, left := d.file.Name(), d.spool.used() > 0 && !d.bare
+	spoolErr := d.spool.close()
+	if d.offset == 0 && !left { // nothing could ever be written to it
+		err := errors.Join(spoolErr, d.file.Close(), os.Remove(path))
 		if d.head.seq == 0 {
 			d.heads.forget(d.instance)
 		}
 		return err
 	}
 	d.saveHead(d.instance, path, d.head, true)
-	return d.file.Close()
+	return errors.Join(spoolErr, d.file.Close())
 }

@@ -26,15 +26,13 @@ type Log struct {
 	staged stage
 	closed bool
 
-	write   sync.Mutex // one writer at a time; guards all below
+	write   sync.Mutex // one writer at a time; guards all below. Taken before mu
 	taken   []byte     // staged events, of which taken[done:] is yet to be written
 	done    int
 	out     []byte // the lines of one write
 	outage  outage
-	settled uint64      // of staged.events: how many are written or confessed as lost
 	settler *time.Timer // runs settle, if armed
 	armed   bool
-	lossy   [2]uint64 // the events of the last write that confessed a loss: (lossy[0], lossy[1]]
 }
 
 // An outage is a time in which the log cannot be written.
@@ -45,9 +43,8 @@ type outage struct {
 
 // A sink is where lines go. The log calls it from one goroutine at a time.
 type sink interface {
-	// begin gets ready for a write of about size bytes, and returns the head of the chain and what the log has to
-	// say of itself before anything else. A nil error obliges to call end.
-	begin(size int) (head, []note, error)
+	// begin gets ready to write an event of size bytes and those that follow it. A nil error obliges to call end.
+	begin(size int) (place, error)
 	// write writes whole lines, after which the chain's head is h. On an error nothing of them stays.
 	write(lines []byte, h head) error
 	end()
@@ -56,6 +53,14 @@ type sink interface {
 	lags() bool
 	close() error
 	name() string
+}
+
+// A place is where lines are going to be written.
+type place struct {
+	head  head   // of the chain
+	notes []note // what the log has to say of itself before anything else
+	room  int    // bytes after which the file is to be rotated, though it takes one event at least
+	spool *spool // keeps events safe until they are written; nil: there is none
 }
 
 // A note is an event that the log records about itself.
@@ -127,26 +132,53 @@ func username() string {
 	return strconv.Itoa(os.Getuid())
 }
 
-// Commit returns when everything that was appended before is written, in the order in which it was appended. What one
-// Commit writes goes out in one write, unless it is very much.
+// Commit returns when everything that was appended before is safe from the death of the process, in the order in which
+// it was appended: it is in the spool, or written. What one Commit writes goes out in one write, unless it is very much.
 //
-// When the log cannot be written, Commit says so and the events stay in memory for the next Commit; past a limit they
-// are lost, and the log confesses how many as soon as it can. With on_failure: warn the caller is not told.
+// When the log cannot be written, and the spool is full, Commit says so and the events stay in memory for the next
+// Commit; past a limit they are lost, and the log confesses how many as soon as it can. With on_failure: warn the caller
+// is not told.
 func (l *Log) Commit() error {
 	if l.sink == nil {
 		return nil
 	}
 	l.mu.Lock()
 	upto, closed := l.staged.events, l.closed
+	safe, loss := !closed && l.secure(), l.lossOf(upto)
 	l.mu.Unlock()
-	l.write.Lock()
-	defer l.write.Unlock()
 	switch {
 	case closed:
 		return ErrClosed
-	case l.settled >= upto:
-		return l.lossOf(upto)
+	case safe:
+		return loss
 	}
+	return l.commitNow(upto)
+}
+
+// commitNow waits for the writer, and writes what that one left.
+func (l *Log) commitNow(upto uint64) error {
+	l.write.Lock()
+	defer l.write.Unlock()
+	l.mu.Lock()
+	safe, loss := l.staged.settled >= upto || !l.closed && l.secure(), l.lossOf(upto)
+	closed := l.closed
+	l.mu.Unlock()
+	switch {
+	case safe:
+		return loss
+	case closed:
+		return ErrClosed
+	}
+	if err := l.flushNow(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lossOf(upto)
+}
+
+// flushNow writes all that is staged, and handles the failure. The caller holds l.write.
+func (l *Log) flushNow() error {
 	err := l.flush()
 	if l.sink.lags() && !l.armed {
 		l.settleLater()
@@ -154,7 +186,7 @@ func (l *Log) Commit() error {
 	if err != nil {
 		return l.failed(err)
 	}
-	return l.lossOf(upto)
+	return nil
 }
 
 // settleLater sees to it that the head is recorded even if no Commit follows. The caller holds l.write.
@@ -183,15 +215,20 @@ func (l *Log) failed(err error) error {
 		l.outage = outage{since: l.clock.now(), err: err}
 		l.onError(err)
 	}
+	l.mu.Lock()
+	if l.staged.spool.used() > 0 && !l.closed {
+		l.flushIn(dueNow, retryEvery)
+	}
+	l.mu.Unlock()
 	if l.warn {
 		return nil
 	}
 	return err
 }
 
-// lossOf returns an error if events up to the given one, and not written before, were lost.
+// lossOf returns an error if events up to the given one, and not written before, were lost. The caller holds l.mu.
 func (l *Log) lossOf(upto uint64) error {
-	if l.warn || upto <= l.lossy[0] || upto > l.lossy[1] {
+	if l.warn || upto <= l.staged.lossy[0] || upto > l.staged.lossy[1] {
 		return nil
 	}
 	return fmt.Errorf("audit log %s has a gap: events were lost while it could not be written", l.sink.name())
@@ -199,7 +236,7 @@ func (l *Log) lossOf(upto uint64) error {
 
 // chunk is about how much one write writes, and probe how much while it is not known whether it can succeed.
 const (
-	chunk = 256 << 10
+	chunk = 64 << 10
 	probe = 16 << 10
 )
 
@@ -207,41 +244,50 @@ const (
 func (l *Log) flush() error {
 	for {
 		upto, lost := l.take()
-		if l.done == len(l.taken) && lost == 0 && l.outage.since.IsZero() {
-			l.settled = upto
+		last := l.done == len(l.taken) && lost == 0 && l.outage.since.IsZero()
+		if !last {
+			var err error
+			if last, err = l.flushChunk(lost); err != nil {
+				return err
+			}
+		}
+		if last {
+			l.outage = outage{}
+			l.settleEvents(upto, lost)
 			return nil
 		}
-		last, err := l.flushChunk(lost)
-		if err != nil {
-			return err
-		}
-		if !last {
-			continue
-		}
-		if lost > 0 {
-			l.lossy = [2]uint64{l.settled, upto}
-		}
-		l.outage = outage{}
-		l.settled = upto
-		return nil
 	}
+}
+
+// settleEvents notes that all events up to the given one are written, but for those that were lost.
+func (l *Log) settleEvents(upto, lost uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lost > 0 {
+		l.staged.lossy = [2]uint64{l.staged.settled, upto}
+		l.staged.lost -= lost
+	}
+	l.staged.settled = upto
 }
 
 // take moves what is staged behind what could not be written before.
 func (l *Log) take() (upto, lost uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.staged.fill() // what nobody has committed yet is not to keep what follows out of the spool
 	if l.done == len(l.taken) {
 		if cap(l.taken) > keepBuffer {
 			l.taken = nil
 		}
 		l.taken, l.staged.buf = l.staged.buf, l.taken[:0]
+		l.staged.grow()
 		l.done = 0
 	} else {
 		l.taken = append(l.taken, l.staged.buf...)
 		l.staged.buf = l.staged.buf[:0]
 	}
 	l.staged.held = len(l.taken) - l.done
+	l.staged.due = notDue
 	return l.staged.events, l.staged.lost
 }
 
@@ -253,13 +299,17 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	if !l.outage.since.IsZero() {
 		limit = probe
 	}
-	h, notes, err := l.sink.begin(min(len(pending), limit))
+	at, err := l.sink.begin(firstSize(pending))
 	if err != nil {
 		return false, err
 	}
 	defer l.sink.end()
-	out := l.out[:0]
-	for _, n := range notes {
+	l.mu.Lock()
+	l.staged.spool = at.spool
+	l.staged.grow()
+	l.mu.Unlock()
+	out, h := l.out[:0], at.head
+	for _, n := range at.notes {
 		own := l.ownEvent(n)
 		if len(pending) > 0 { // times rise along the chain, and the first event was made before the note
 			first, _ := nextStaged(pending)
@@ -267,7 +317,7 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 		}
 		out = h.link(out, own)
 	}
-	for len(pending) > 0 && len(out) < limit {
+	for first := true; len(pending) > 0 && len(out) < limit && (first || len(out)+firstSize(pending) <= at.room); first = false {
 		var event []byte
 		event, pending = nextStaged(pending)
 		out = h.link(out, event)
@@ -283,13 +333,12 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	if err := l.sink.write(out, h); err != nil {
 		return false, err
 	}
-	l.done = len(l.taken) - len(pending)
-	if last {
-		l.mu.Lock()
-		l.staged.lost -= lost
-		l.staged.held = 0
-		l.mu.Unlock()
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	written := len(l.taken) - len(pending) - l.done
+	l.done += written
+	l.staged.held -= written
+	l.staged.spool.release(written)
 	return last, nil
 }
 
@@ -298,7 +347,7 @@ func (l *Log) ownEvent(n note) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := Event{Kind: n.kind, Reason: n.reason, Target: []byte(n.target)}
-	return l.appendEvent(nil, nil, &e, n.args)[lengthLen:]
+	return l.appendEvent(nil, nil, &e, n.args)[stagedLen:]
 }
 
 // gap is the confession of an outage.
@@ -319,6 +368,9 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	closed := l.closed
 	l.closed = true
+	if l.staged.timer != nil {
+		l.staged.timer.Stop()
+	}
 	l.mu.Unlock()
 	if closed {
 		return nil
@@ -333,5 +385,8 @@ func (l *Log) Close() error {
 	if err != nil {
 		err = fmt.Errorf("write audit log %s: %w", l.sink.name(), err)
 	}
+	l.mu.Lock()
+	l.staged.spool = nil
+	l.mu.Unlock()
 	return errors.Join(err, l.sink.close())
 }

@@ -20,6 +20,9 @@ type segment struct {
 	path     string
 	instance string    // of the process, in a folder; else empty
 	start    time.Time // from its name; zero for the file that processes share
+	// Of a folder's: the segments of the same chain beside it, and whether there is a spool of it.
+	before, after string
+	spool         bool
 }
 
 // segmentName names a new segment of a folder: TIME-PID-INSTANCE.jsonl. Names sort by time.
@@ -49,18 +52,43 @@ func parseSegment(path string) (segment, bool) {
 
 // folderSegments returns the segments of a folder by name, which is by time.
 func folderSegments(dir string) ([]segment, error) {
+	segments, _, err := listFolder(dir)
+	return segments, err
+}
+
+// listFolder returns the segments of a folder by time, and of the spools that have none the segments they are named for.
+func listFolder(dir string) (segments, missing []segment, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var segments []segment
+	spools := map[string]segment{}
 	for _, entry := range entries {
-		if s, ok := parseSegment(filepath.Join(dir, entry.Name())); ok {
+		name, spool := strings.CutSuffix(filepath.Join(dir, entry.Name()), spoolExt)
+		switch s, ok := parseSegment(name); {
+		case ok && spool:
+			spools[name] = s
+		case ok:
 			segments = append(segments, s)
 		}
 	}
 	slices.SortStableFunc(segments, func(a, b segment) int { return a.start.Compare(b.start) })
-	return segments, nil
+	last := map[string]int{}
+	for i := range segments {
+		s := &segments[i]
+		if _, s.spool = spools[s.path]; s.spool {
+			delete(spools, s.path)
+		}
+		if j, ok := last[s.instance]; ok {
+			s.before, segments[j].after = segments[j].path, s.path
+		}
+		last[s.instance] = i
+	}
+	for _, s := range spools {
+		missing = append(missing, s)
+	}
+	slices.SortFunc(missing, func(a, b segment) int { return strings.Compare(a.path, b.path) })
+	return segments, missing, nil
 }
 
 // rotatedName names what the shared file becomes when it is rotated: file.jsonl, file-TIME.jsonl.

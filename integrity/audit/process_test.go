@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,9 +35,11 @@ func TestMain(m *testing.M) {
 }
 
 func childOptions() Options {
+	spoolSize, _ := strconv.Atoi(os.Getenv("AUDIT_TEST_SPOOL"))
 	return Options{
 		Config:     Config{Path: os.Getenv("AUDIT_TEST_PATH"), MaxSize: minMaxSize, OnFailure: os.Getenv("AUDIT_TEST_FAILURE")},
 		DefaultDir: os.Getenv("AUDIT_TEST_DIR"), StateDir: os.Getenv("AUDIT_TEST_STATE"), Source: "wrap",
+		spool: spoolSize,
 	}
 }
 
@@ -48,6 +51,10 @@ func child(role string) error {
 		return childCount(1 << 30)
 	case "full":
 		return childFull()
+	case "full spool":
+		return childFullSpool()
+	case "read":
+		return childRead()
 	}
 	return fmt.Errorf("unknown role %q", role)
 }
@@ -70,6 +77,85 @@ func childCount(n int) error {
 		}
 	}
 	return l.Close()
+}
+
+// childFullSpool writes to a full disk, with room in the spool.
+func childFullSpool() error {
+	signal.Ignore(syscall.SIGXFSZ)
+	opts := childOptions()
+	opts.MaxSize = 64 << 20
+	troubles := 0
+	opts.OnError = func(error) { troubles++ }
+	l, err := Open(opts)
+	if err != nil {
+		return err
+	}
+	k := l.Link(LinkInfo{})
+	limit := func(size uint64) error {
+		return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: ^uint64(0)})
+	}
+	k.Append(&Event{Kind: Decision, Target: []byte("0")})
+	if err := l.Commit(); err != nil {
+		return err
+	}
+	if err := limit(2000); err != nil {
+		return err
+	}
+	good, bad, first := 0, 0, 0
+	for i := range 200 {
+		k.Append(&Event{Kind: Decision, Target: fmt.Append(nil, i+1)})
+		if i == 10 {
+			l.flushSpool()
+		}
+		switch err := l.Commit(); {
+		case err == nil && bad == 0:
+			good++
+		case errors.Is(err, syscall.EFBIG):
+			bad++
+		default:
+			first++
+		}
+	}
+	if err := limit(^uint64(0)); err != nil {
+		return err
+	}
+	k.Append(&Event{Kind: Decision, Target: []byte("after")})
+	err = l.Commit()
+	fmt.Printf("%v %v %d %d %v\n", good > 30, bad > 30, first, troubles, err)
+	return l.Close()
+}
+
+// childRead reads a log that it cannot write to.
+func childRead() error {
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 0, Max: ^uint64(0)}); err != nil {
+		return err
+	}
+	opts := childOptions()
+	var got []string
+	for r, err := range Read(opts.DefaultDir, time.Time{}) {
+		if err != nil {
+			return err
+		}
+		got = append(got, r.Target)
+	}
+	t, err := NewTail(opts.DefaultDir)
+	if err != nil {
+		return err
+	}
+	last, err := t.Last(2)
+	if err != nil {
+		return err
+	}
+	for _, r := range last {
+		got = append(got, r.Target)
+	}
+	res, err := Verify(opts.StateDir, opts.DefaultDir)
+	if err != nil {
+		return err
+	}
+	fmt.Println(got, res.Problems, res.Events, len(res.Chains[0].Notes))
+	return nil
 }
 
 // childFull writes until the disk is full, which a limit on the size of files stands for, and then gets room again.
@@ -121,7 +207,7 @@ func startChild(t *testing.T, role string, opts Options) (*exec.Cmd, *bufio.Scan
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childRole+"="+role, "AUDIT_TEST_PATH="+opts.Path, "AUDIT_TEST_DIR="+opts.DefaultDir,
-		"AUDIT_TEST_STATE="+opts.StateDir, "AUDIT_TEST_FAILURE="+opts.OnFailure)
+		"AUDIT_TEST_STATE="+opts.StateDir, "AUDIT_TEST_FAILURE="+opts.OnFailure, "AUDIT_TEST_SPOOL="+strconv.Itoa(opts.spool))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -148,36 +234,65 @@ func recorded(t *testing.T, opts Options) map[string][]string {
 	return found
 }
 
+// Killed at any moment, also while the spool is written to its segment: the log is whole, and holds each event that was
+// released once.
 func TestKilledWriterLeavesACleanLogThatGoesOn(t *testing.T) {
-	layouts(t, func(t *testing.T, opts Options) {
-		said := map[string]int{}
-		for round := range 12 {
-			cmd, out := startChild(t, "loop", opts)
-			for i := 0; i < 20+37*round && out.Scan(); i++ {
-				session, _, _ := strings.Cut(out.Text(), " ")
+	for name, spool := range map[string]int{"spool": 0, "tiny spool": 4 << 10, "no spool": -1} {
+		layouts(t, func(t *testing.T, opts Options) {
+			if opts.Path != "" && spool != 0 {
+				return // has none
+			}
+			t.Run(name, func(t *testing.T) {
+				opts := opts
+				opts.spool, opts.DefaultDir = spool, t.TempDir()
+				testKilledWriter(t, opts)
+			})
+		})
+	}
+}
+
+func testKilledWriter(t *testing.T, opts Options) {
+	said := map[string]int{}
+	const rounds = 16
+	for round := range rounds {
+		cmd, out := startChild(t, "loop", opts)
+		count := func() {
+			if session, number, _ := strings.Cut(out.Text(), " "); number != "" {
 				said[session]++
 			}
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			for out.Scan() { // said before it died
-				if session, number, _ := strings.Cut(out.Text(), " "); number != "" {
-					said[session]++
-				}
-			}
-			_ = cmd.Wait() // killed
+		}
+		for i := 0; i < 3+37*round && out.Scan(); i++ {
+			count()
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for out.Scan() { // said before it died
+			count()
+		}
+		_ = cmd.Wait() // killed
+		if round%2 == 0 {
 			wantIntact(t, opts, -1)
 		}
-		found := recorded(t, opts)
-		if len(said) != 12 {
-			t.Errorf("got %d sessions, want 12", len(said))
+	}
+	wantIntact(t, opts, -1)
+	found := recorded(t, opts)
+	if len(said) != rounds {
+		t.Errorf("got %d sessions, want %d", len(said), rounds)
+	}
+	for session, n := range said {
+		if len(found[session]) < n-1 { // the last line said may be torn
+			t.Errorf("session %s: %d events recorded, %d released", session, len(found[session]), n)
 		}
-		for session, n := range said {
-			if len(found[session]) < n-1 { // the last line said may be torn
-				t.Errorf("session %s: %d events recorded, %d released", session, len(found[session]), n)
+		for i, target := range found[session] {
+			if target != fmt.Sprint(i) {
+				t.Fatalf("session %s: event %d is %s", session, i, target)
 			}
 		}
-	})
+	}
+	if left, _ := filepath.Glob(filepath.Join(opts.DefaultDir, "*"+spoolExt)); len(left) > 0 {
+		t.Errorf("spools are left: %q", left)
+	}
 }
 
 func TestProcessesShareALog(t *testing.T) {
@@ -319,6 +434,7 @@ func TestLiveSegmentUnderAnotherHand(t *testing.T) {
 				t.Fatal(err)
 			}
 			appendEvents(t, l, "c")
+			l.flushSpool()
 			if got := reasons(t, opts); !slices.Contains(got, name) {
 				t.Errorf("got %q, want %s", got, name)
 			}

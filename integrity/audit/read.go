@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// Read yields the events of a log, a folder or a file, in the order of their times, from the given time on. The chains
-// are not verified. A line that is no event is yielded as an error, and reading goes on behind it. At most the segments
+// Read yields the events of a log, a folder or a file, in the order of their times, from the given time on. What a
+// process that died left in its spool is added to its segment before, or read from there. The chains are not verified. A line that is no event is yielded as an error, and reading goes on behind it. At most the segments
 // that overlap in time are open at once.
 func Read(path string, since time.Time) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
@@ -20,6 +21,14 @@ func Read(path string, since time.Time) iter.Seq2[*Record, error] {
 		if err != nil {
 			yield(nil, fmt.Errorf("read audit log: %w", err))
 			return
+		}
+		if y.folder {
+			_ = recoverSpools(y.log, heads{}) // where that is impossible, what is in them is read below
+		}
+		for _, err := range y.withoutSegment() {
+			if !yield(nil, err) {
+				return
+			}
 		}
 		chains, err := y.chains()
 		if err != nil {
@@ -48,7 +57,7 @@ func youngerThan(segments []segment, since time.Time) []segment {
 	}
 	return slices.DeleteFunc(slices.Clone(segments), func(s segment) bool {
 		info, err := os.Stat(s.path)
-		return err == nil && writtenBefore(info, since)
+		return !s.spool && err == nil && writtenBefore(info, since)
 	})
 }
 
@@ -130,9 +139,12 @@ func (m *merge) advance(c *chainReader) bool {
 // A chainReader reads the segments of a chain one after the other.
 type chainReader struct {
 	segments []segment // yet to be opened
+	segment  segment   // that is being read
 	file     *os.File
+	name     string // of what is being read: the file, or its spool
 	lines    *lineReader
 	record   *Record
+	seq      uint64 // of the last event
 }
 
 func (c *chainReader) close() {
@@ -149,34 +161,49 @@ func (c *chainReader) next() (*Record, error) {
 			if len(c.segments) == 0 {
 				return nil, io.EOF
 			}
-			path := c.segments[0].path
+			c.segment = c.segments[0]
 			c.segments = c.segments[1:]
-			f, err := os.Open(path)
+			f, err := os.Open(c.segment.path)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // retention was faster
 			}
 			if err != nil {
 				return nil, err
 			}
-			c.file, c.lines = f, newLineReader(f)
+			c.file, c.name, c.lines = f, f.Name(), newLineReader(f)
 		}
 		line, err := c.lines.next()
 		var long *longLineError
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, errTorn):
-			c.close()
+			if err := c.openSpool(); err != nil {
+				return nil, err
+			}
 			continue
 		case errors.As(err, &long):
-			return nil, fmt.Errorf("%s:%d: %w", c.file.Name(), c.lines.line, err)
+			return nil, fmt.Errorf("%s:%d: %w", c.name, c.lines.line, err)
 		case err != nil:
-			err = fmt.Errorf("read %s: %w", c.file.Name(), err)
+			err = fmt.Errorf("read %s: %w", c.name, err)
 			c.close()
 			return nil, err
 		}
 		r, err := parseRecord(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: not an event: %w", c.file.Name(), c.lines.line, err)
+			return nil, fmt.Errorf("%s:%d: not an event: %w", c.name, c.lines.line, err)
 		}
+		c.seq = r.Seq
 		return r, nil
 	}
+}
+
+// openSpool goes on with what is left in the segment's spool, if there is anything, else it ends the segment.
+func (c *chainReader) openSpool() error {
+	lines, _, err := c.segment.pending(c.seq)
+	c.segment.spool = false
+	if len(lines) == 0 {
+		c.close()
+		return err
+	}
+	c.name, c.lines = c.segment.path+spoolExt, newLineReader(bytes.NewReader(lines))
+	return err
 }

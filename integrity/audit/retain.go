@@ -73,6 +73,9 @@ func (f *files) removable(s segment, cutoff time.Time) bool {
 	if s.start.IsZero() || s.start.After(cutoff) {
 		return false
 	}
+	if _, left := spoolOf(s.path); left { // a segment and what is yet to be added to it are one
+		return false
+	}
 	info, err := os.Lstat(s.path)
 	if err != nil || !info.Mode().IsRegular() || info.ModTime().After(cutoff) {
 		return false

@@ -89,15 +89,16 @@ func (s *shared) release() {
 	s.file, s.locked = nil, false
 }
 
-func (s *shared) begin(size int) (head, []note, error) {
+func (s *shared) begin(size int) (place, error) {
 	if err := s.prepare(size); err != nil {
 		s.end()
-		return head{}, nil, err
+		return place{}, err
 	}
-	if s.offset > 0 {
-		return s.head, s.notes, nil
+	at := place{head: s.head, notes: s.notes, room: s.room(s.offset)}
+	if s.offset == 0 {
+		at.notes = append([]note{opened(s.opts.Version, s.last)}, s.notes...)
 	}
-	return s.head, append([]note{opened(s.opts.Version, s.last)}, s.notes...), nil
+	return at, nil
 }
 
 func (s *shared) prepare(size int) error {

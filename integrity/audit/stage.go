@@ -2,7 +2,9 @@ package audit
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"sync"
+	"time"
 )
 
 // maxHeld is how many bytes of events wait in memory while the log cannot be written. What comes later is lost, and the
@@ -10,24 +12,113 @@ import (
 const maxHeld = 4 << 20
 
 // keepBuffer is the largest buffer that is kept for reuse.
-const keepBuffer = 256 << 10
+const keepBuffer = 512 << 10
 
-// A staged event is four bytes of length, then the event as it will be written, but without seq and prev: those are
-// known only when it is written, because other processes may write to the same file and because what is lost must not
-// leave a hole in the chain. They go behind the time and the id, whose lengths are fixed.
+// A staged event is four bytes of length and four of a checksum, for the spool, then the event as it will be written, but
+// without seq and prev: those are known only when it is written, because other processes may write to the same file and
+// because what is lost must not leave a hole in the chain. They go behind the time and the id, whose lengths are fixed.
 const (
-	lengthLen = 4
+	stagedLen = 8
 	openTime  = `{"time":"`
 	openID    = `","id":"`
 	fixedLen  = len(openTime) + stampLen + len(openID) + idLen + len(`"`)
 )
 
 // A stage holds what was appended and not yet taken by a writer. The log's mutex guards it.
+//
+// What is yet to be written is held and then buf. The spool holds the first bytes of that, all of it if every event was
+// committed.
 type stage struct {
-	buf    []byte
-	held   int    // bytes that a writer has taken and could not yet write
-	events uint64 // appended ever, lost ones too
-	lost   uint64 // not recorded and not yet confessed
+	buf     []byte
+	held    int       // bytes that a writer has taken and has not written yet
+	events  uint64    // appended ever, lost ones too
+	lost    uint64    // not recorded and not yet confessed
+	settled uint64    // of events: how many are written or confessed as lost
+	lossy   [2]uint64 // the events of the last write that confessed a loss: (lossy[0], lossy[1]]
+	spool   *spool    // nil: there is none, so only what is written is safe
+
+	due   due         // when the spool is to be flushed
+	timer *time.Timer // runs Log.flushSpool
+}
+
+// A due says when what is in the spool goes to the segment.
+type due int
+
+const (
+	notDue  due = iota // it is empty, or being written
+	dueSoon            // after flushEvery
+	dueNow             // it is filling up, or a write failed and is going to be tried again
+)
+
+// flushEvery is how long an event stays in the spool at most, where only this package's readers look for it once the
+// process is dead. After a write that failed the next one comes after retryEvery.
+const (
+	flushEvery = 200 * time.Millisecond
+	retryEvery = time.Second
+)
+
+// fill puts what is staged into the spool and reports whether all of it is safe there, or in the file.
+func (s *stage) fill() bool {
+	if s.spool == nil || s.lost > 0 {
+		return false
+	}
+	used := s.spool.used()
+	switch {
+	case used < s.held: // what was taken was never in the spool, and what follows must not overtake it
+		return false
+	case used == s.held+len(s.buf):
+		return true
+	}
+	return s.spool.put(s.buf[used-s.held:])
+}
+
+// grow makes room at once for what a spool can hold.
+func (s *stage) grow() {
+	if s.spool != nil && cap(s.buf) < len(s.spool.ring) {
+		s.buf = append(make([]byte, 0, len(s.spool.ring)), s.buf...)
+	}
+}
+
+// secure makes all that is staged safe, if the spool can do that, and sees to it that it is written soon. The caller
+// holds l.mu.
+func (l *Log) secure() bool {
+	s := &l.staged
+	if !s.fill() {
+		return false
+	}
+	switch {
+	case s.spool.used() == 0:
+	case s.due == notDue:
+		l.flushIn(dueSoon, flushEvery)
+	case s.due == dueSoon && 4*s.spool.used() > 3*len(s.spool.ring):
+		l.flushIn(dueNow, 0)
+	}
+	return true
+}
+
+// flushIn arms the timer of the spool. The caller holds l.mu.
+func (l *Log) flushIn(how due, after time.Duration) {
+	s := &l.staged
+	s.due = how
+	if s.timer == nil {
+		s.timer = time.AfterFunc(after, l.flushSpool)
+		return
+	}
+	s.timer.Reset(after)
+}
+
+// flushSpool writes what is in the spool to its segment. While that fails it is tried again, for as long as the events
+// are nowhere else.
+func (l *Log) flushSpool() {
+	l.write.Lock()
+	defer l.write.Unlock()
+	l.mu.Lock()
+	idle := l.closed || l.staged.held+len(l.staged.buf) == 0
+	l.mu.Unlock()
+	if idle {
+		return
+	}
+	_ = l.flushNow() // told by l.onError; who commits what no longer fits is told too
 }
 
 var argsPool = sync.Pool{New: func() any { return new([]byte) }}
@@ -61,7 +152,7 @@ func (l *Log) stage(k *Link, e *Event) {
 // appendEvent appends a staged event. A nil link is the log itself. The caller holds l.mu.
 func (l *Log) appendEvent(b []byte, k *Link, e *Event, args []byte) []byte {
 	start := len(b)
-	b = append(b, 0, 0, 0, 0)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
 	now := l.clock.now()
 	b = l.clock.appendStamp(append(b, openTime...), now)
 	b = l.clock.appendID(append(b, openID...), now)
@@ -76,12 +167,22 @@ func (l *Log) appendEvent(b []byte, k *Link, e *Event, args []byte) []byte {
 	}
 	b = appendMember(b, `,"era":`, era, maxName)
 	b = e.appendFields(b, args)
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-lengthLen)) //nolint:gosec // every part is bounded
+	body := b[start+stagedLen:]
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(body))) //nolint:gosec // every part is bounded
+	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(body, castagnoli))
 	return b
 }
 
 // nextStaged splits the first event off b.
 func nextStaged(b []byte) (event, rest []byte) {
-	n := lengthLen + int(binary.LittleEndian.Uint32(b))
-	return b[lengthLen:n], b[n:]
+	n := firstSize(b)
+	return b[stagedLen:n], b[n:]
+}
+
+// firstSize is about how many bytes the first event of b is, 0 if there is none.
+func firstSize(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	return stagedLen + int(binary.LittleEndian.Uint32(b))
 }

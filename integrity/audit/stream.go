@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // A stream is a sink without a file.
@@ -24,11 +25,12 @@ func openStream(o origin) (*stream, error) {
 	return &stream{w: w, label: o.opts.Output, first: opened(o.opts.Version, "")}, nil
 }
 
-func (s *stream) begin(int) (head, []note, error) {
+func (s *stream) begin(int) (place, error) {
+	at := place{head: s.head, room: math.MaxInt}
 	if s.head.seq == 0 {
-		return s.head, []note{s.first}, nil
+		at.notes = []note{s.first}
 	}
-	return s.head, nil, nil
+	return at, nil
 }
 
 func (s *stream) write(lines []byte, h head) error {

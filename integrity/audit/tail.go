@@ -17,6 +17,7 @@ type Tail struct {
 	layout  layout
 	offsets map[string]int64 // by path: up to where a segment was read
 	live    os.FileInfo      // the shared file as it was when last read
+	shown   map[string]bool  // ids of events that Last found in a spool, and that may come to their segment yet
 }
 
 // NewTail returns a tail of the folder or file at path, which need not exist yet.
@@ -25,12 +26,12 @@ func NewTail(path string) (*Tail, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read audit log: %w", err)
 	}
-	return &Tail{layout: y, offsets: map[string]int64{}}, nil
+	return &Tail{layout: y, offsets: map[string]int64{}, shown: map[string]bool{}}, nil
 }
 
 // A tailFile is a segment with what is known of it from the outside.
 type tailFile struct {
-	path string
+	segment
 	info os.FileInfo
 }
 
@@ -40,6 +41,9 @@ func (t *Tail) list() ([]tailFile, error) {
 		if y, err := findLayout(t.layout.log); err == nil {
 			t.layout = y
 		}
+	}
+	if t.layout.folder {
+		_ = recoverSpools(t.layout.log, heads{}) // Last shows what cannot be recovered
 	}
 	chains, err := t.layout.chains()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +62,7 @@ func (t *Tail) list() ([]tailFile, error) {
 			if err != nil {
 				return nil, err
 			}
-			files = append(files, tailFile{path: s.path, info: info})
+			files = append(files, tailFile{segment: s, info: info})
 		}
 	}
 	slices.SortStableFunc(files, func(a, b tailFile) int { return b.info.ModTime().Compare(a.info.ModTime()) })
@@ -75,7 +79,7 @@ func (t *Tail) Last(n int) ([]*Record, error) {
 	for _, f := range files {
 		t.seen(f, f.info.Size())
 		// A file that was not written since the oldest event that is wanted holds none that is younger.
-		if n <= 0 || len(last) == n && writtenBefore(f.info, last[0].Time) {
+		if n <= 0 || len(last) == n && !f.spool && writtenBefore(f.info, last[0].Time) {
 			continue
 		}
 		records, whole, err := lastRecords(f.path, f.info.Size(), n)
@@ -84,10 +88,25 @@ func (t *Tail) Last(n int) ([]*Record, error) {
 		}
 		t.seen(f, whole)
 		last = append(last, records...)
+		if len(records) > 0 && f.spool {
+			last = append(last, t.spooled(f, records[len(records)-1].Seq)...)
+		}
 		sortByTime(last)
 		last = last[max(0, len(last)-n):]
 	}
 	return last, nil
+}
+
+// spooled returns what is in the spool of a segment that ends with the given event.
+func (t *Tail) spooled(f tailFile, upto uint64) (records []*Record) {
+	lines, _, _ := f.pending(upto) // what is damaged is for Verify
+	for line := range bytes.Lines(lines) {
+		if r, err := parseRecord(bytes.TrimSuffix(line, []byte{'\n'})); err == nil {
+			records = append(records, r)
+			t.shown[r.ID] = true
+		}
+	}
+	return records
 }
 
 func (t *Tail) seen(f tailFile, offset int64) {
@@ -119,7 +138,7 @@ func (t *Tail) Poll() ([]*Record, error) {
 			if err != nil {
 				return nil, err
 			}
-			records = append(records, more...)
+			records = append(records, slices.DeleteFunc(more, func(r *Record) bool { return t.shown[r.ID] })...)
 			offset = whole
 		}
 		offsets[f.path] = offset

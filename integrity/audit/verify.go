@@ -53,6 +53,9 @@ const maxProblems = 20
 // Verify reads each log, a folder or a file, and finds what was edited, removed, moved, inserted or cut off. The heads
 // in stateDir show what is missing at the end; with "" that is not looked for, as for a copy from another machine.
 // It returns an error only for what it cannot read.
+//
+// What a process that died left in its spool is added to its segment before, unless stateDir is "" or the folder cannot
+// be written: then it is read as events that follow.
 func Verify(stateDir string, paths ...string) (*Result, error) {
 	res := &Result{Problems: []Problem{}, Chains: []Chain{}}
 	for _, path := range paths {
@@ -108,6 +111,9 @@ func verifyOnce(res *Result, y layout, hs heads) error {
 	if !y.folder {
 		return verifyShared(res, y, hs)
 	}
+	if hs.dir != "" {
+		_ = recoverSpools(y.log, hs) // what cannot be recovered is looked at below
+	}
 	// Heads come first: what they name is on the disk already, and a chain only grows.
 	known, err := knownHeads(hs, y.instance)
 	if err != nil {
@@ -116,6 +122,9 @@ func verifyOnce(res *Result, y layout, hs heads) error {
 	chains, err := y.chains()
 	if err != nil {
 		return err
+	}
+	for _, err := range y.withoutSegment() {
+		res.Problems = append(res.Problems, spoolProblem(err))
 	}
 	for _, c := range chains {
 		record := known[c.instance]

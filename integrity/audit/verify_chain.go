@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -36,7 +37,7 @@ func verifyChain(res *Result, y layout, hs heads, c chainFiles, record *headFile
 		if last && c.live != nil {
 			err = v.read(c.live, s.path, last)
 		} else {
-			err = v.segment(s.path, last)
+			err = v.segment(s, last)
 		}
 		if err != nil {
 			return err
@@ -59,13 +60,51 @@ func (v *verifier) problem(file string, line int, seq uint64, format string, arg
 	v.problems = append(v.problems, Problem{File: file, Line: line, Seq: seq, What: fmt.Sprintf(format, args...)})
 }
 
-func (v *verifier) segment(path string, last bool) error {
-	f, err := os.Open(path)
+func (v *verifier) segment(s segment, last bool) error {
+	f, err := os.Open(s.path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return v.read(f, path, last)
+	if err := v.read(f, s.path, last); err != nil {
+		return err
+	}
+	return v.spool(s)
+}
+
+// spool goes on with what is left in the spool of a segment whose process died.
+func (v *verifier) spool(s segment) error {
+	lines, count, err := s.pending(v.prev.seq)
+	if err != nil {
+		if foreign := (*ForeignError)(nil); errors.As(err, &foreign) {
+			return nil // the lines were judged
+		}
+		if bad := (*SpoolError)(nil); !errors.As(err, &bad) {
+			return err
+		}
+		v.problems = append(v.problems, spoolProblem(err))
+	}
+	if count == 0 {
+		return nil
+	}
+	path := s.path + spoolExt
+	v.chain.Files = append(v.chain.Files, path)
+	v.chain.Notes = append(v.chain.Notes, fmt.Sprintf("not chained yet: %s in %s, left by a process that died", counted(count), path))
+	return v.read(bytes.NewReader(lines), path, true)
+}
+
+func spoolProblem(err error) Problem {
+	if bad := (*SpoolError)(nil); errors.As(err, &bad) {
+		return Problem{File: bad.Path, What: "the spool " + bad.Why}
+	}
+	return Problem{What: err.Error()}
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 event"
+	}
+	return fmt.Sprintf("%d events", n)
 }
 
 func (v *verifier) read(f io.Reader, path string, last bool) error {

@@ -1,0 +1,443 @@
+//go:build unix
+
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// abandon leaves a log as the death of its process does.
+func abandon(t testing.TB, l *Log) {
+	t.Helper()
+	l.write.Lock()
+	defer l.write.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.staged.timer != nil {
+		l.staged.timer.Stop()
+	}
+	if l.armed {
+		l.settler.Stop()
+		l.armed = false
+	}
+	if err := l.sink.(*folder).file.Close(); err != nil { // and its lock
+		t.Fatal(err)
+	}
+}
+
+// deadLog leaves a log of five events and its opening, four of them in a spool.
+func deadLog(t testing.TB) (opts Options, spool string) {
+	t.Helper()
+	opts = testOptions(t)
+	l := openLog(t, opts)
+	appendEvents(t, l, "a", "b", "c", "d", "e")
+	abandon(t, l)
+	segment := onlySegment(t, opts.DefaultDir)
+	if n := len(lines(t, segment)); n != 2 {
+		t.Fatalf("got %d lines in the segment, want 2: the rest belongs in the spool", n)
+	}
+	return opts, segment + spoolExt
+}
+
+func TestWhatAProcessLeavesInItsSpoolIsRecovered(t *testing.T) {
+	for name, look := range map[string]func(t *testing.T, opts Options){
+		"open": func(t *testing.T, opts Options) { openLog(t, opts) },
+		"verify": func(t *testing.T, opts Options) {
+			if res := wantIntact(t, opts, 6); len(res.Chains[0].Notes) > 0 {
+				t.Errorf("got notes %q", res.Chains[0].Notes)
+			}
+		},
+		"read": func(t *testing.T, opts Options) { recordedTargets(t, opts) },
+		"tail": func(t *testing.T, opts Options) {
+			tail, err := NewTail(opts.DefaultDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last, err := tail.Last(2); err != nil || len(last) != 2 || last[1].Target != "e" {
+				t.Errorf("got %v, %v", last, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts, spool := deadLog(t)
+			look(t, opts)
+			if _, err := os.Stat(spool); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the spool is still there: %v", err)
+			}
+			if got := len(lines(t, onlySegment(t, opts.DefaultDir))); got != 6 {
+				t.Errorf("got %d lines, want 6", got)
+			}
+			wantIntact(t, opts, 6)
+			if got := strings.Join(recordedTargets(t, opts), ""); got != "abcde" {
+				t.Errorf("got %s, want each event once", got)
+			}
+		})
+	}
+}
+
+// A recovered end counts as recorded: cutting it off is found.
+func TestRecoveryMovesTheHead(t *testing.T) {
+	opts, _ := deadLog(t)
+	openLog(t, opts)
+	segment := onlySegment(t, opts.DefaultDir)
+	all := lines(t, segment)
+	write(t, segment, all[:5])
+	if res := verify(t, opts); res.Intact() || !strings.Contains(res.Problems[0].What, "event 6 is missing at the end") {
+		t.Errorf("got %v, want the last event to be missing", res.Problems)
+	}
+}
+
+// What was cut off a dead segment does not become whole by what is left in its spool.
+func TestRecoveryLeavesATamperedLogAlone(t *testing.T) {
+	for name, change := range map[string]func([]string) []string{
+		"cut":    func(l []string) []string { return l[:1] },
+		"edited": func(l []string) []string { l[1] = strings.Replace(l[1], `"a"`, `"x"`, 1); return l },
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts, spool := deadLog(t)
+			segment := onlySegment(t, opts.DefaultDir)
+			write(t, segment, change(lines(t, segment)))
+			before, _ := os.ReadFile(segment)
+			for range 2 {
+				if res := verify(t, opts); res.Intact() {
+					t.Error("verify found nothing")
+				}
+			}
+			told := 0
+			opts.OnError = func(error) { told++ }
+			openLog(t, opts)
+			after, _ := os.ReadFile(segment)
+			if _, err := os.Stat(spool); err != nil || told != 1 || !bytes.Equal(before, after) {
+				t.Errorf("%v, %d told; the segment became %s", err, told, after)
+			}
+		})
+	}
+}
+
+// However much of a flush is on the disk when it is killed, recovery completes it to the same bytes.
+func TestRecoveryCompletesAKilledFlush(t *testing.T) {
+	opts := testOptions(t)
+	l := openLog(t, opts)
+	appendEvents(t, l, "a", "b", "c")
+	path := onlySegment(t, opts.DefaultDir)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spool, err := os.ReadFile(path + spoolExt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.flushSpool()
+	want, err := os.ReadFile(path)
+	if err != nil || len(want) <= len(before) {
+		t.Fatal(len(want), err)
+	}
+	for cut := len(before); cut <= len(want); cut += 7 {
+		dir := t.TempDir()
+		copied := filepath.Join(dir, filepath.Base(path))
+		if err := errors.Join(os.WriteFile(copied, want[:cut], 0o600), os.WriteFile(copied+spoolExt, spool, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 3 { // as several processes do at once
+			wg.Go(func() {
+				if errs := recoverSpools(dir, heads{}); len(errs) > 0 {
+					t.Error(errs)
+				}
+			})
+		}
+		wg.Wait()
+		if got, err := os.ReadFile(copied); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("cut at %d: got %d bytes, %v, want %d", cut, len(got), err, len(want))
+		}
+		if _, err := os.Stat(copied + spoolExt); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("cut at %d: the spool is still there: %v", cut, err)
+		}
+	}
+}
+
+// The spool goes with the chain from segment to segment, and what is left in it belongs to the last one.
+func TestSpoolFollowsRotation(t *testing.T) {
+	opts := testOptions(t)
+	opts.MaxSize, opts.Args = minMaxSize, "full"
+	l := openLog(t, opts)
+	k := l.Link(LinkInfo{})
+	var want []string
+	for i := range 60 {
+		want = append(want, fmt.Sprint(i))
+		k.Append(&Event{Kind: Decision, Target: []byte(want[i]), Args: []byte(`"` + strings.Repeat("x", 9000) + `"`)})
+		commit(t, l)
+		if spools, _ := filepath.Glob(filepath.Join(opts.DefaultDir, "*"+spoolExt)); len(spools) != 1 {
+			t.Fatalf("got spools %q, want one", spools)
+		}
+	}
+	abandon(t, l)
+	wantIntact(t, opts, -1)
+	if got := recordedTargets(t, opts); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	segments, err := folderSegments(opts.DefaultDir)
+	if err != nil || len(segments) < 5 {
+		t.Errorf("got %d segments, %v", len(segments), err)
+	}
+}
+
+// A process that dies between making a segment and moving its spool there leaves an empty one.
+func TestDeathDuringRotation(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		t.Run(fmt.Sprint("moved ", moved), func(t *testing.T) {
+			opts, spool := deadLog(t)
+			s, _ := parseSegment(strings.TrimSuffix(spool, spoolExt))
+			next := filepath.Join(opts.DefaultDir, segmentName(s.start.Add(time.Hour), s.instance))
+			if err := os.WriteFile(next, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if moved {
+				if err := os.Rename(spool, next+spoolExt); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantIntact(t, opts, 6)
+			if got := strings.Join(recordedTargets(t, opts), ""); got != "abcde" {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
+func TestCopyWithASpool(t *testing.T) {
+	opts, spool := deadLog(t)
+	before, err := os.ReadFile(spool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := Verify("", opts.DefaultDir)
+	if err != nil || !res.Intact() || res.Events != 6 {
+		t.Fatalf("got %+v, %v", res, err)
+	}
+	if notes := strings.Join(res.Chains[0].Notes, ", "); !strings.Contains(notes, "not chained yet: 4 events in "+spool) {
+		t.Errorf("got notes %s", notes)
+	}
+	cmd, out := startChild(t, "read", opts) // may not write
+	out.Scan()
+	if want := "[ a b c d e d e] [] 6 1"; out.Text() != want {
+		t.Errorf("got %s, want %s", out.Text(), want)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if after, err := os.ReadFile(spool); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the spool was changed, %v", err)
+	}
+}
+
+func TestDamagedSpoolIsNamedAndLeftAlone(t *testing.T) {
+	for name, change := range map[string]func([]byte) []byte{
+		"an event":      func(b []byte) []byte { b[spoolHeader+700] ^= 1; return b },
+		"a length":      func(b []byte) []byte { b[spoolHeader+3] = 0xff; return b },
+		"the header":    func(b []byte) []byte { b[spoolTailAt+6] = 1; return b },
+		"the magic":     func(b []byte) []byte { b[0] = 'M'; return b },
+		"cut":           func(b []byte) []byte { return b[:spoolHeader+900] },
+		"all cut":       func(b []byte) []byte { return b[:spoolHeader] },
+		"not a spool":   func([]byte) []byte { return []byte("my notes\n") },
+		"much too long": func(b []byte) []byte { return append(b, make([]byte, maxSpoolFile)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts, spool := deadLog(t)
+			data, err := os.ReadFile(spool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = change(data)
+			if err := os.WriteFile(spool, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var told []error
+			opts.OnError = func(err error) { told = append(told, err) }
+			openLog(t, opts)
+			if len(told) != 1 || !strings.Contains(told[0].Error(), spool) {
+				t.Errorf("open told %v", told)
+			}
+			if res := verify(t, opts); len(res.Problems) != 1 || res.Problems[0].File != spool {
+				t.Errorf("verify found %v", res.Problems)
+			}
+			failed := 0
+			for _, err := range Read(opts.DefaultDir, time.Time{}) {
+				if bad := (*SpoolError)(nil); errors.As(err, &bad) && bad.Path == spool {
+					failed++
+				}
+			}
+			if failed != 1 {
+				t.Errorf("read told %d times", failed)
+			}
+			if after, err := os.ReadFile(spool); err != nil || !bytes.Equal(after, data) {
+				t.Errorf("the spool was changed, %v", err)
+			}
+		})
+	}
+}
+
+// A process that is killed while it makes its spool leaves zeros.
+func TestUnusedSpoolIsRemoved(t *testing.T) {
+	for _, content := range []string{"", "\x00\x00", spoolMagic[:5] + strings.Repeat("\x00", 500), spoolMagic} {
+		opts, spool := deadLog(t)
+		if err := os.WriteFile(spool, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		openLog(t, opts)
+		if _, err := os.Stat(spool); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q is still there: %v", content, err)
+		}
+	}
+}
+
+func TestSpoolWithoutItsSegmentIsAProblem(t *testing.T) {
+	opts, spool := deadLog(t)
+	if err := os.Remove(strings.TrimSuffix(spool, spoolExt)); err != nil {
+		t.Fatal(err)
+	}
+	res := verify(t, opts)
+	if len(res.Problems) != 2 || res.Problems[0].File != spool || !strings.Contains(res.Problems[0].What, "has no segment") {
+		t.Errorf("got %v", res.Problems)
+	}
+}
+
+func TestFullDiskWithRoomInTheSpool(t *testing.T) {
+	for mode, want := range map[string]string{"block": "true true 0 1 <nil>", "warn": "true false 0 1 <nil>"} {
+		t.Run(mode, func(t *testing.T) {
+			opts := testOptions(t)
+			opts.OnFailure, opts.spool = mode, 20<<10
+			cmd, out := startChild(t, "full spool", opts)
+			out.Scan()
+			if err := cmd.Wait(); err != nil || out.Text() != want {
+				t.Errorf("got %s, %v, want %s", out.Text(), err, want)
+			}
+			res := wantIntact(t, opts, -1)
+			if n := len(res.Chains[0].Notes); n != 1 {
+				t.Errorf("got notes %q, want one of the outage", res.Chains[0].Notes)
+			}
+			got := recordedTargets(t, opts)
+			for i, target := range got[:len(got)-1] {
+				if target != fmt.Sprint(i) {
+					t.Fatalf("event %d is %s", i, target)
+				}
+			}
+			if len(got) != 202 {
+				t.Errorf("got %d events, want 202", len(got))
+			}
+		})
+	}
+}
+
+// Somebody who cuts or removes the spool of a process that lives costs it the spool, and no event.
+func TestSpoolUnderAnotherHand(t *testing.T) {
+	for name, tamper := range map[string]func(string) error{
+		"cut":     func(path string) error { return os.Truncate(path, 0) },
+		"removed": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := testOptions(t)
+			now := time.Now()
+			opts.Now = func() time.Time { now = now.Add(time.Second); return now }
+			l := openLog(t, opts)
+			appendEvents(t, l, "a", "b")
+			if err := tamper(onlySegment(t, opts.DefaultDir) + spoolExt); err != nil {
+				t.Fatal(err)
+			}
+			appendEvents(t, l, "c")
+			l.flushSpool()
+			appendEvents(t, l, "d")
+			if got := strings.Join(recordedTargets(t, opts), ""); got != "abcd" {
+				t.Errorf("got %s: without a spool each commit writes", got)
+			}
+			wantIntact(t, opts, -1)
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestEventIsFlushedSoonAndIdleLogKeepsNoTimer(t *testing.T) {
+	opts := testOptions(t)
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, opts)
+		appendEvents(t, l, "a")
+		tail, err := NewTail(opts.DefaultDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tail.Last(0); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			appendEvents(t, l, "b")
+			if more, err := tail.Poll(); err != nil || len(more) != 0 {
+				t.Errorf("got %v, %v before the flush", more, err)
+			}
+			<-time.After(flushEvery)
+			synctest.Wait()
+			if more, err := tail.Poll(); err != nil || len(more) != 1 || more[0].Target != "b" {
+				t.Errorf("got %v, %v, want what was flushed", more, err)
+			}
+			if l.staged.timer.Stop() || l.staged.due != notDue {
+				t.Error("an idle log keeps a timer")
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestCloseLeavesNoSpool(t *testing.T) {
+	opts := testOptions(t)
+	l := openLog(t, opts)
+	appendEvents(t, l, "a", "b")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(opts.DefaultDir, "*"+spoolExt)); len(left) > 0 {
+		t.Errorf("got %q", left)
+	}
+	wantIntact(t, opts, 3)
+}
+
+// Whatever a spool holds, what is read of it is whole events, and nothing of a file that is not one.
+func FuzzReadSpool(f *testing.F) {
+	_, spool := deadLog(f)
+	data, err := os.ReadFile(spool)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data[:spoolHeader])
+	f.Add(data[:spoolHeader+4000])
+	f.Add([]byte(spoolMagic))
+	f.Add([]byte("text"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "x"+spoolExt)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		events, _, _ := readSpool(path)
+		for len(events) > 0 {
+			n, ok := checkStaged(events)
+			if !ok {
+				t.Fatalf("%q is no event", events)
+			}
+			events = events[n:]
+		}
+	})
+}
