@@ -29,7 +29,7 @@ type call struct {
 
 	late chan []byte // of large arguments: what the audit log says of them, once that is known; nil otherwise
 
-	cancelled bool // by the client: whatever comes is not delivered
+	cancelled bool // by the client, which does not wait any more
 }
 
 // A table holds the requests of one direction. The guard's mutex guards it.

@@ -13,8 +13,6 @@ func (g *Guard) serverAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	case c == nil:
 		g.stray(m, "an answer to a request that was not made, or was answered before")
 		return
-	case c.cancelled:
-		return // the outcome was recorded when the client gave it up
 	case c.own:
 		g.surveyed(c, m, out)
 		return
@@ -25,7 +23,9 @@ func (g *Guard) serverAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 			result = "denied"
 		}
 	}
-	g.outcome(c, out.Now(g.now), result, reason, answer)
+	if !c.cancelled { // or the outcome was recorded when the client gave it up; what it does with a late answer is its business
+		g.outcome(c, out.Now(g.now), result, reason, answer)
+	}
 	out.ToClient = append(out.ToClient, answer)
 	g.mu.Lock()
 	g.fromCli.recycle(c)
