@@ -76,7 +76,7 @@ func (g *Guard) hold(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
 	}
 	c.message = m.Clone()
 	c.id = c.message.ID
-	c.args = c.message.Field(jsonrpc.Arguments)
+	c.aim(c.message)
 	s.held = append(s.held, c)
 	if s.walk == nil {
 		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), s.doubts, 0
