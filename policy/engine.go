@@ -158,6 +158,9 @@ func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
 			return tr.note(denied(l.readRule, "tool %s: calls are denied by %s", quoted(name), l.readRule))
 		}
 	}
+	if string(arguments) == "null" {
+		arguments = nil // how clients in Go say that there are none
+	}
 	if arguments != nil && !isObject(arguments) {
 		return tr.note(denied(ArgumentsRule, "tool %s: the arguments are no object", quoted(name)))
 	}

@@ -127,7 +127,7 @@ func TestCall(t *testing.T) {
 	}{
 		{"no rules", Config{}, nil, "x", `{"a":1}`, "+default"},
 		{"no arguments", Config{}, nil, "x", "", "+default"},
-		{"arguments null", Config{}, nil, "x", "null", "-arguments"},
+		{"arguments null", Config{}, nil, "x", "null", "+default"},
 		{"arguments an array", Config{}, nil, "x", `[{"sql":"SELECT 1"}]`, "-arguments"},
 		{"arguments a text", Config{}, nil, "x", `"{}"`, "-arguments"},
 		{"read_only", readOnly, nil, "x", "{}", "-policy.read_only"},
@@ -218,4 +218,22 @@ func TestDecisionsAreTheSameEveryTime(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// Clients in Go send null where there are no arguments. It is judged as what it stands for.
+func TestNullStandsForNoArguments(t *testing.T) {
+	e := mustCompile(t, Config{ToolRules: map[string]ToolRule{
+		"free":  {Args: map[string]Constraint{"path": {Equals: `"/data"`, Optional: true}}},
+		"bound": {Args: map[string]Constraint{"path": {Equals: `"/data"`, Required: true}}},
+	}})
+	for _, tool := range []string{"free", "bound", "other"} {
+		null, absent := e.Call([]byte(tool), []byte("null")), e.Call([]byte(tool), nil)
+		if null != absent {
+			t.Errorf("%s: null gets %+v, no arguments get %+v", tool, null, absent)
+		}
+		if null.Allow == (tool == "bound") {
+			t.Errorf("%s: allow %v", tool, null.Allow)
+		}
+	}
+	wantDecision(t, e.Call([]byte("other"), []byte("[]")), "-"+ArgumentsRule)
 }
