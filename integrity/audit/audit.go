@@ -5,6 +5,9 @@
 // for. Several processes that name the same file share one chain: each Commit takes the file's lock. A stream
 // (stderr or stdout) is chained too, but leaves no file to verify.
 //
+// In a folder Commit makes no system call: it copies the events to a spool, a small mapped file beside the segment, from
+// which they go to the segment in one write a moment later, or when the next process finds that theirs has died.
+//
 // The package does not sync to the platter: an event survives the death of the process from the moment Commit returns,
 // not the loss of power. It signs nothing: whoever may write both the log and the state directory can forge both.
 // It does not decide anything, sends nothing over a network and never sees a credential.

@@ -166,9 +166,8 @@ func (l *leftover) holds(record *headFile) (known, cut bool) {
 		known = record.seq == l.from.seq && record.hash == hex.EncodeToString(l.from.hash[:])
 		return known, !known
 	}
-	lines := slices.Collect(bytes.Lines(l.tail))
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := bytes.TrimSuffix(lines[i], []byte{'\n'})
+	for _, line := range slices.Backward(slices.Collect(bytes.Lines(l.tail))) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
 		r, err := parseRecord(line)
 		if err != nil || r.Seq < record.seq {
 			return false, false // for Verify to judge

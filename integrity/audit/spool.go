@@ -207,13 +207,13 @@ func readSpool(path string) (events []byte, size int, err error) {
 	ring := data[spoolHeader:]
 	size = len(ring)
 	head, tail := binary.LittleEndian.Uint64(data[spoolHeadAt:]), binary.LittleEndian.Uint64(data[spoolTailAt:])
-	if tail < head || tail-head > uint64(size) {
+	if tail < head || tail-head > uint64(len(ring)) {
 		return bad("is damaged: its header makes no sense")
 	}
 	if tail == head {
 		return nil, size, nil
 	}
-	at := head % uint64(size)
+	at := head % uint64(len(ring))
 	all := append(append([]byte{}, ring[at:]...), ring[:at]...)[:tail-head]
 	for rest := all; len(rest) > 0; {
 		n, ok := checkStaged(rest)
@@ -243,11 +243,11 @@ func checkStaged(b []byte) (n int, ok bool) {
 	if len(b) < stagedLen {
 		return 0, false
 	}
-	size := uint64(binary.LittleEndian.Uint32(b))
-	if size < uint64(fixedLen) || size > uint64(len(b)-stagedLen) {
+	size := int64(binary.LittleEndian.Uint32(b))
+	if size < int64(fixedLen) || size > int64(len(b)-stagedLen) {
 		return 0, false
 	}
-	n = stagedLen + int(size) //nolint:gosec // at most len(b)
+	n = stagedLen + int(size)
 	body := b[stagedLen:n]
 	return n, string(body[:len(openTime)]) == openTime && binary.LittleEndian.Uint32(b[4:]) == crc32.Checksum(body, castagnoli)
 }
