@@ -3,15 +3,20 @@ import { spawn } from "node:child_process";
 import { sleep } from "./setting.mjs";
 
 // converse writes lines and reads until there are as many answers as expected, then ends as a client does.
-async function converse(command, env, { lines, answers, unasked }) {
+async function converse(command, env, talk) {
   const child = spawn(command[0], command.slice(1), { env, stdio: ["pipe", "pipe", "ignore"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", d => { text += d; });
   child.stdin.on("error", () => {});
   const gone = new Promise(done => { child.on("close", done); child.on("error", done); });
-  for (const line of lines) child.stdin.write(line + "\n");
-  const answered = () => text.split("\n").slice(0, -1).filter(l => !isNotification(l) && !(unasked && l.includes(unasked))).length >= answers;
-  for (const end = Date.now() + 15000; !answered() && Date.now() < end;) await sleep(20);
+  const until = async met => { for (const end = Date.now() + 10000; !met() && Date.now() < end;) await sleep(20); };
+  const write = lines => { for (const line of lines) child.stdin.write(line + "\n"); };
+  write(talk.lines);
+  if (talk.then) {
+    await until(() => text.includes(talk.then.seen));
+    write(talk.then.lines);
+  }
+  await until(() => said(text, talk).length >= talk.answers && text.includes(talk.kept ?? ""));
   await sleep(200); // what comes beyond the answers is noticed as well
   child.stdin.end();
   const stop = setTimeout(() => child.kill("SIGTERM"), 2500);
@@ -23,6 +28,12 @@ async function converse(command, env, { lines, answers, unasked }) {
 }
 
 const isNotification = line => line.startsWith("{") && line.includes('"method":"notifications/');
+
+// said are the whole lines that are compared, less the notifications that come when they come.
+function said(text, talk) {
+  const lines = text.split("\n").slice(0, -1).filter(line => !(talk.ignored && line.includes(talk.ignored)));
+  return talk.ordered ? lines : lines.filter(line => !isNotification(line) || (talk.kept && line.includes(talk.kept)));
+}
 
 const hello = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize",
   params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1" } } });
@@ -46,24 +57,25 @@ const talks = [
     `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{${meta}}}`,
     `{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"test_simple_text","arguments":{},${meta}}}`] },
   // One request at a time, so that the order of everything is the server's.
-  { name: "go server, progress in order", server: "go", answers: 2, ordered: true, lines: [hello, ready,
+  { name: "go server, progress in order", server: "go", answers: 5, ordered: true, lines: [hello, ready,
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":"p/\\u0031"},"name":"test_tool_with_progress","arguments":{}}}'] },
-  // Whether a cancelled request is still answered is a race. The next one is answered.
-  { name: "go server, cancelled", server: "go", answers: 2, unasked: '"id":"slow"', lines: [hello, ready,
-    '{"jsonrpc":"2.0","id":"slow","method":"tools/call","params":{"name":"test_sampling","arguments":{"prompt":"p"}}}',
-    '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"slow","reason":"enough"}}',
-    '{"jsonrpc":"2.0","id":"next","method":"ping"}'] },
+  // The server asks back, is told that the request is cancelled, and withdraws its own. Whether it still answers is a race.
+  { name: "go server, cancelled", server: "go", answers: 3, ignored: '"id":"slow"', kept: "notifications/cancelled",
+    lines: [hello, ready, '{"jsonrpc":"2.0","id":"slow","method":"tools/call","params":{"name":"test_sampling","arguments":{"prompt":"p"}}}'],
+    then: { seen: "sampling/createMessage", lines: [
+      '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"slow","reason":"enough"}}',
+      '{"jsonrpc":"2.0","id":"next","method":"ping"}'] } },
 ];
 
 export function rawCases() {
   return talks.map(talk => ({
     name: `raw lines, ${talk.name}`, server: talk.server,
     run: async (command, env) => {
-      const lines = (await converse(command, env, talk)).split("\n");
-      if (talk.ordered) return lines;
-      return lines.filter(line => !isNotification(line) && !(talk.unasked && line.includes(talk.unasked))).sort();
+      const text = await converse(command, env, talk), lines = said(text, talk);
+      // What follows the last line is stray, and noticed.
+      return [...(talk.ordered ? lines : lines.sort()), text.slice(text.lastIndexOf("\n") + 1)];
     },
-    sound: lines => lines.filter(l => l.includes('"jsonrpc"') && !isNotification(l)).length >= talk.answers ? null
+    sound: lines => lines.filter(l => l.includes('"jsonrpc"') && (talk.ordered || !isNotification(l))).length >= talk.answers ? null
       : `too few answers: ${JSON.stringify(lines).slice(0, 400)}`,
   }));
 }
