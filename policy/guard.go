@@ -183,7 +183,7 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
 	}
 	for _, c := range lost {
-		g.decide(c, Decision{Rule: exitedRule, Reason: reason})
+		g.decide(c, out.Now(g.now), Decision{Rule: exitedRule, Reason: reason})
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request was not executed", nil))
 	}
 }

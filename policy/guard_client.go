@@ -166,7 +166,7 @@ func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.notified(m, d)
 	switch {
 	case waits != nil:
-		g.decide(waits, denied(cancelledRule, "cancelled by the client before it was forwarded"))
+		g.decide(waits, out.Now(g.now), denied(cancelledRule, "cancelled by the client before it was forwarded"))
 	case d.Allow:
 		g.cancel(m)
 		out.ToServer = append(out.ToServer, m)

@@ -147,7 +147,7 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 // serverRequest judges what the server asks of the client.
 func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	c, d := g.admitServer(m)
-	g.decide(c, d)
+	g.decide(c, out.Now(g.now), d)
 	if !d.Allow {
 		out.ToServer = append(out.ToServer, jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d)))
 		return

@@ -56,7 +56,7 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	if d.Allow && len(c.args) > largeArgs {
 		g.hashLater(c, out)
 	}
-	g.decide(c, d)
+	g.decide(c, out.Now(g.now), d)
 	c.args, c.message = nil, nil
 	if d.Allow {
 		g.startWalk(c, m)
@@ -108,9 +108,9 @@ func merge(first, second Decision) Decision {
 }
 
 // decide records a decision about a request.
-func (g *Guard) decide(c *call, d Decision) {
+func (g *Guard) decide(c *call, now time.Time, d Decision) {
 	e := audit.Event{
-		Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Time: now, Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
 		Decision: "allow", Rule: d.Rule, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
 	}
 	if !d.Allow {
@@ -122,7 +122,7 @@ func (g *Guard) decide(c *call, d Decision) {
 // outcome records how a request ended; m is the answer, nil where there is none.
 func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrpc.Message) {
 	e := audit.Event{
-		Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
+		Time: now, Kind: audit.Outcome, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
 		Outcome: result, Reason: reason, Latency: now.Sub(c.start), TraceID: c.trace, Detail: c.lateArgs(),
 	}
 	if m != nil {

@@ -194,7 +194,7 @@ func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 	g.mu.Unlock()
 	for _, c := range waited {
 		d := denied(integrityRule, "%s %s cannot be verified: %s", g.surveys[i].kind, quoted(c.target), reason)
-		g.decide(c, d)
+		g.decide(c, out.Now(g.now), d)
 		out.ToClient = append(out.ToClient, g.denial(c, d))
 	}
 }

@@ -20,6 +20,7 @@ const (
 // An Event is what the caller knows of one event. Members that are zero do not apply and are left out.
 // Nothing is kept after Append returns.
 type Event struct {
+	Time      time.Time // zero: when it is appended
 	Kind      Kind
 	Era       string // overrides the link's
 	RequestID []byte // the raw JSON token

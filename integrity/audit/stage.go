@@ -153,7 +153,10 @@ func (l *Log) stage(k *Link, e *Event) {
 func (l *Log) appendEvent(b []byte, k *Link, e *Event, args []byte) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
-	now := l.clock.now()
+	now := e.Time
+	if now.IsZero() {
+		now = l.clock.now()
+	}
 	b = l.clock.appendStamp(append(b, openTime...), now)
 	b = l.clock.appendID(append(b, openID...), now)
 	b = append(b, '"')
