@@ -186,9 +186,6 @@ func (c *call) aim(m *jsonrpc.Message) {
 		}
 	case SubscriptionsTarget, NoTarget:
 	}
-	if string(c.args) == "null" { // what Go clients send for none
-		c.args = nil
-	}
 	c.target = append(c.target[:0], target...)
 }
 

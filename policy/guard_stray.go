@@ -20,7 +20,7 @@ func (g *Guard) clientAnswer(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 func (g *Guard) clientFault(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.refused(m)
 	f := m.Fault
-	if f.Response {
+	if f.Silent {
 		if g.take(&g.fromSrv, m.ID) != nil {
 			out.ToServer = append(out.ToServer, jsonrpc.NewError(m.ID, jsonrpc.InternalError, "the client's answer was refused: "+f.Reason, nil))
 		}

@@ -43,12 +43,15 @@ func (id ID) IsZero() bool { return id.token == nil }
 // A Key names a request; it is comparable. Two ids have the same key exactly if they name the same request: 1 and "1"
 // differ, "a" and "\u0061" do not.
 type Key struct {
-	text   string // of a string id, without escapes, behind a quote
+	text   string // of a string id, without escapes, behind a quote; of no id "none"
 	number int64  // of an integer id
 }
 
 // Key returns the id's key.
 func (id ID) Key() Key {
+	if id.IsZero() {
+		return Key{text: "none"}
+	}
 	if text, ok := Text(id.token); ok {
 		return Key{text: `"` + string(text)}
 	}

@@ -79,7 +79,7 @@ type Fault struct {
 	Offset   int    // bytes into the line
 	Junk     bool   // no JSON object or array at all: a banner, a stray print
 	Oversize bool   // longer than the limit; Raw holds its beginning only
-	Response bool   // it looked like an answer, so it must not be answered
+	Silent   bool   // it looked like an answer or a notification, so it must not be answered
 }
 
 func (f *Fault) Error() string { return f.Reason }

@@ -3,7 +3,7 @@ package jsonrpc
 import "bytes"
 
 // salvage reads from a message that was refused what an answer needs: its id, if it is there once and well
-// formed, its method, and whether it looked like an answer.
+// formed, its method, and whether it looked like something that is never answered.
 func salvage(m *Message) {
 	m.ID, m.Method = ID{}, ""
 	ids, answer := 0, false
@@ -25,7 +25,7 @@ func salvage(m *Message) {
 	if ids != 1 {
 		m.ID = ID{}
 	}
-	m.Fault.Response = answer && m.Method == ""
+	m.Fault.Silent = answer && m.Method == "" || ids == 0 && m.Method != ""
 }
 
 // SalvageTail reads the id at the very end of an oversized message's last bytes, where many servers put it
@@ -39,7 +39,7 @@ func SalvageTail(m *Message, tail []byte) {
 	}
 	if id := salvagedID(bytes.Trim(tail[i+len(`"id":`):len(tail)-1], " ")); !id.IsZero() {
 		m.ID = id
-		m.Fault.Response = m.Method == ""
+		m.Fault.Silent = m.Method == ""
 	}
 }
 

@@ -195,14 +195,15 @@ func TestSalvage(t *testing.T) {
 		`{"jsonrpc":"2.0","id":7,"method":"a","params":{"x":`:          "7 a false",
 		`{"jsonrpc":"2.0","id":7.5,"method":"a"}`:                      " a false",
 		`{"jsonrpc":"2.0","id":7,"result":[]}`:                         "7  true",
-		`[{"id":7}]`:                                                   "  false",
-		`hello`:                                                        "  false",
+		`{"jsonrpc":"2.0","method":"a","params":[]}`:                   " a true",
+		`[{"id":7}]`: "  false",
+		`hello`:      "  false",
 	} {
 		var m jsonrpc.Message
 		if jsonrpc.Scan([]byte(in), &m) == nil {
 			t.Fatalf("%s accepted", in)
 		}
-		if got := fmt.Sprintf("%s %s %v", m.ID.Token(), m.Method, m.Fault.Response); got != want {
+		if got := fmt.Sprintf("%s %s %v", m.ID.Token(), m.Method, m.Fault.Silent); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
 	}
@@ -215,6 +216,9 @@ func TestIDKeys(t *testing.T) {
 			t.Fatalf("%s is no id", token)
 		}
 		return id.Key()
+	}
+	if (jsonrpc.ID{}).Key() == key(`0`) || (jsonrpc.ID{}).Key() == key(`"none"`) {
+		t.Error("no id is taken for one")
 	}
 	if key(`1`) == key(`"1"`) || key(`"a"`) != key(`"\u0061"`) || key(`1`) == key(`2`) {
 		t.Error("ids are told apart by something else than type and value")
