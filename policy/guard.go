@@ -36,10 +36,11 @@ type GuardOptions struct {
 // rate limit, rules, pins, record, release. From the server: match the request, pins and rules of lists, rules for what
 // servers ask, record, release. Whatever no step allows is denied.
 type Guard struct {
-	opt  GuardOptions
-	link *audit.Link
-	now  func() time.Time
-	ids  string // the prefix of our own requests' ids: nobody else can guess it
+	opt     GuardOptions
+	link    *audit.Link
+	relieve func() // Log.Relieve
+	now     func() time.Time
+	ids     string // the prefix of our own requests' ids: nobody else can guess it
 
 	mu      sync.Mutex
 	fromCli table // requests of the client (and our own) that the server has to answer
@@ -73,6 +74,7 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 	_, _ = rand.Read(nonce[:]) // never fails
 	g := &Guard{
 		opt:     opt,
+		relieve: opt.Log.Relieve,
 		link:    opt.Log.Link(audit.LinkInfo{Server: opt.Server, Client: opt.Client}),
 		now:     opt.Now,
 		ids:     fmt.Sprintf("mcpx-%x-", nonce),
@@ -129,6 +131,7 @@ func (g *Guard) Pending() (held, unanswered int) {
 // of being forwarded, answers are replaced by one.
 func (g *Guard) Commit(out *jsonrpc.Outbox) {
 	if g.opt.Log.Commit() == nil {
+		out.After = append(out.After, g.relieve)
 		return
 	}
 	const text = "the audit log cannot be written: "

@@ -441,3 +441,28 @@ func FuzzReadSpool(f *testing.F) {
 		}
 	})
 }
+
+// Relieve writes early what is much, leaves alone what is little, and never waits for another writer.
+func TestRelieve(t *testing.T) {
+	opts := testOptions(t)
+	l := openLog(t, opts)
+	appendEvents(t, l, "a", "b", "c")
+	segment := onlySegment(t, opts.DefaultDir)
+	before := len(lines(t, segment))
+	l.Relieve()
+	if got := len(lines(t, segment)); got != before {
+		t.Errorf("got %d lines in the segment, want %d: too little for a write", got, before)
+	}
+	many := make([]string, 100)
+	for i := range many {
+		many[i] = fmt.Sprint("event ", i)
+	}
+	appendEvents(t, l, many...)
+	l.write.Lock()
+	l.Relieve()
+	l.write.Unlock()
+	l.Relieve()
+	if got, want := len(lines(t, segment)), 1+3+len(many); got != want {
+		t.Errorf("got %d lines in the segment, want %d", got, want)
+	}
+}
