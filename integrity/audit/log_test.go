@@ -188,7 +188,7 @@ func TestHeadFollowsAnIdleLog(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := openLog(t, opts)
 			appendEvents(t, l, "a", "b", "c")
-			time.Sleep(2 * headEvery)
+			<-time.After(2 * headEvery)
 			path := opts.Path
 			if path == "" {
 				path = onlySegment(t, opts.DefaultDir)
