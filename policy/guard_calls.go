@@ -94,9 +94,10 @@ func (t *table) fresh() *call {
 	return &call{}
 }
 
-// recycle takes back a call that nobody refers to any more.
+// recycle takes back a call that nobody refers to any more. One that was cancelled may still be read by whoever records
+// that.
 func (t *table) recycle(c *call) {
-	if len(t.spare) < maxSpare {
+	if len(t.spare) < maxSpare && !c.cancelled {
 		*c = call{idText: c.idText, target: c.target[:0], trace: c.trace[:0]}
 		t.spare = append(t.spare, c)
 	}

@@ -51,7 +51,9 @@ func refusal(kind integrity.Kind, name []byte, v integrity.Verdict) string {
 // settle records what was decided about a request and forwards or answers it.
 func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	if d.Allow {
-		d = merge(d, g.pinned(c))
+		if pinned := g.pinned(c); !pinned.Allow {
+			d = pinned
+		}
 	}
 	if d.Allow && len(c.args) > largeArgs {
 		g.hashLater(c, out)
@@ -84,12 +86,17 @@ func (g *Guard) hashLater(c *call, out *jsonrpc.Outbox) {
 }
 
 // lateArgs returns what hashLater found. The server has read the arguments when it answers, so there is next to nothing
-// to wait for; one that answers without reading must not stop us from reading its answers.
+// to wait for; one that answers without reading must not stop us from reading its answers. Who cancels does not wait:
+// the hashing may be what the same pump does next.
 func (c *call) lateArgs() []byte {
 	if c.late == nil {
 		return nil
 	}
-	patience := time.NewTimer(time.Second)
+	limit := time.Second
+	if c.cancelled {
+		limit = 0
+	}
+	patience := time.NewTimer(limit)
 	defer patience.Stop()
 	select {
 	case args := <-c.late:
@@ -97,14 +104,6 @@ func (c *call) lateArgs() []byte {
 	case <-patience.C:
 		return nil
 	}
-}
-
-// merge keeps the rule that allowed, unless the second decision denies.
-func merge(first, second Decision) Decision {
-	if second.Allow {
-		return first
-	}
-	return second
 }
 
 // decide records a decision about a request.

@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -134,6 +137,52 @@ func TestLargeArgumentsAreHashedAfterwards(t *testing.T) {
 	sum := `"sha256:` + sha256Hex(args) + `"`
 	if got, want := strings.Join(hashes, "\n"), "decision \noutcome "+sum; got != want {
 		t.Errorf("recorded %s, want %s", got, want)
+	}
+}
+
+// A client may cancel in the same breath as it calls, while the arguments are not hashed yet: nobody waits for that.
+func TestCancellingDoesNotWaitForAHash(t *testing.T) {
+	l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "off"})
+	l.say(l.g.FromClient, initialize)
+	synctest.Test(t, func(t *testing.T) {
+		var call, cancel jsonrpc.Message
+		var out jsonrpc.Outbox
+		jsonrpc.Scan([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":"`+strings.Repeat("x", 100_000)+`"}}}`), &call)
+		jsonrpc.Scan([]byte(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`), &cancel)
+		begin := time.Now()
+		l.g.FromClient(&call, &out)
+		l.g.FromClient(&cancel, &out)
+		if took := time.Since(begin); took != 0 || len(out.ToServer) != 2 {
+			t.Errorf("took %v, %d messages for the server", took, len(out.ToServer))
+		}
+	})
+}
+
+// A cancellation and the answer that it crosses come through different pumps: run with -race.
+func TestCancellationCrossesTheAnswer(t *testing.T) {
+	l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "off"})
+	l.say(l.g.FromClient, initialize)
+	for id := range 500 {
+		l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"a"}}`, id+1))
+		answered := make(chan string)
+		go func() {
+			toClient, _ := l.say(l.g.FromServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{}}`, id+1))
+			answered <- toClient
+		}()
+		l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id+1))
+		if got := <-answered; got == "" {
+			t.Fatalf("call %d: the answer is not delivered", id+1)
+		}
+	}
+	l.log.Close()
+	outcomes := 0
+	for _, e := range l.events() {
+		if e.Kind == "outcome" && e.Method == "tools/call" {
+			outcomes++
+		}
+	}
+	if outcomes != 500 {
+		t.Errorf("%d outcomes of 500 calls", outcomes)
 	}
 }
 
