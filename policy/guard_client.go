@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -38,29 +39,19 @@ func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
 	case c.modern || c.name == "ping":
 	case c.name == "initialize":
 		g.peers.handshake = true
-		info := m.Field(jsonrpc.ClientInfo)
-		g.introduce(&info, nil, "legacy")
+		g.introduce(m.Field(jsonrpc.ClientInfo), "legacy")
 	case !g.peers.handshake && c.method.Eras&Modern != 0 && c.name != "server/discover":
 		return denied(handshakeRule, "a request of a legacy client before initialize")
 	}
 	if c.modern && g.peers.era == "" {
-		info := m.Field(jsonrpc.MetaClientInfo)
-		g.introduce(&info, nil, "modern")
+		g.introduce(m.Field(jsonrpc.MetaClientInfo), "modern")
 	}
 	return allowed(DefaultRule)
 }
 
-// introduce notes what a side said of itself, for the audit log only: it decides nothing. g.mu is held.
-func (g *Guard) introduce(client, server *[]byte, era string) {
-	if client != nil {
-		g.peers.clientInfo = append([]byte(nil), *client...)
-	}
-	if server != nil {
-		g.peers.serverInfo = append([]byte(nil), *server...)
-	}
-	if era != "" {
-		g.peers.era = era
-	}
+// introduce notes what the client said of itself, for the audit log only: it decides nothing. g.mu is held.
+func (g *Guard) introduce(client []byte, era string) {
+	g.peers.clientInfo, g.peers.era = bytes.Clone(client), era
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 }
 
@@ -157,20 +148,40 @@ func (g *Guard) subscriptions(c *call, m *jsonrpc.Message) Decision {
 // clientNotification lets known notifications through, and unknown ones by the rule for methods.
 func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	d := g.notification(m, ClientNotification)
-	var waits *call
+	var held, sent *call
 	if d.Allow && m.Method == "notifications/cancelled" {
-		if waits = g.waiting(m); waits != nil {
-			d = denied(cancelledRule, "the request was not forwarded yet, so the server is told nothing")
-		}
+		held, sent = g.giveUp(m)
+	}
+	if held != nil {
+		d = denied(cancelledRule, "the request was not forwarded yet, so the server is told nothing")
 	}
 	g.notified(m, d)
 	switch {
-	case waits != nil:
-		g.decide(waits, out.Now(g.now), denied(cancelledRule, "cancelled by the client before it was forwarded"))
-	case d.Allow:
-		g.cancel(m)
+	case held != nil:
+		g.decide(held, out.Now(g.now), denied(cancelledRule, "cancelled by the client before it was forwarded"))
+	case sent != nil:
+		g.outcome(sent, out.Now(g.now), "cancelled", "", nil)
+	}
+	if d.Allow {
 		out.ToServer = append(out.ToServer, m)
 	}
+}
+
+// giveUp finds the request that a cancellation names: among those that wait for a survey, out of which it is taken, or
+// among those that the server knows of.
+func (g *Guard) giveUp(m *jsonrpc.Message) (held, sent *call) {
+	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
+	if !ok {
+		return nil, nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.surveys {
+		if held = g.surveys[i].release(id.Key()); held != nil {
+			return held, nil
+		}
+	}
+	return nil, g.fromCli.cancel(id.Key())
 }
 
 // notification judges a notification of either side.
@@ -191,34 +202,4 @@ func (g *Guard) notified(m *jsonrpc.Message, d Decision) {
 		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "dropped"
 	}
 	g.link.Append(&e)
-}
-
-// waiting takes the request that a cancellation names out of those that wait for a survey, nil if it is not among them.
-func (g *Guard) waiting(m *jsonrpc.Message) *call {
-	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
-	if !ok {
-		return nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i := range g.surveys {
-		if c := g.surveys[i].release(id.Key()); c != nil {
-			return c
-		}
-	}
-	return nil
-}
-
-// cancel notes that the client does not wait for an answer any more.
-func (g *Guard) cancel(m *jsonrpc.Message) {
-	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
-	if !ok || m.Method != "notifications/cancelled" {
-		return
-	}
-	g.mu.Lock()
-	c := g.fromCli.cancel(id.Key())
-	g.mu.Unlock()
-	if c != nil {
-		g.outcome(c, g.now(), "cancelled", "", nil)
-	}
 }

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
@@ -48,10 +50,7 @@ func (g *Guard) list(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reas
 	if array == nil || array[0] != '[' {
 		return m, "" // not a list; the client will say so
 	}
-	var items [][]byte
-	for item := range jsonrpc.Elements(array) {
-		items = append(items, item)
-	}
+	items := slices.Collect(jsonrpc.Elements(array))
 	withheld := make([]bool, len(items))
 	if c.walk != nil {
 		last := nextCursor(m) == nil

@@ -25,22 +25,28 @@ const (
 // denial answers a request that was denied: the reason for people, the rule for programs, never a value.
 func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
 	if c.method.Kinds == 0 {
-		return jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d))
+		return denialError(c, jsonrpc.MethodNotFound, d)
 	}
-	text := "denied by mcpx: " + d.Reason
 	if d.Rule == unknownRule { // what a server says of a tool that it does not have (server/tools, "Error Handling")
-		return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, text, data(d))
+		return denialError(c, jsonrpc.InvalidParams, d)
 	}
 	if c.method.Target == ToolTarget && !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule {
 		switch {
 		case g.opt.Engine.HideDenied():
 			return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)
 		case g.opt.Engine.OnDeny() == OnDenyToolError:
-			return jsonrpc.NewResult(c.id, toolError(text+" (rule "+d.Rule+")", c.modern))
+			return jsonrpc.NewResult(c.id, toolError(denialText(d)+" (rule "+d.Rule+")", c.modern))
 		}
 	}
-	return jsonrpc.NewError(c.id, jsonrpc.InvalidRequest, text, data(d))
+	return denialError(c, jsonrpc.InvalidRequest, d)
 }
+
+// denialError is the error answer to a request that was denied.
+func denialError(c *call, code int, d Decision) *jsonrpc.Message {
+	return jsonrpc.NewError(c.id, code, denialText(d), data(d))
+}
+
+func denialText(d Decision) string { return "denied by mcpx: " + d.Reason }
 
 // failure answers a request that mcpx itself could not serve.
 func failure(id jsonrpc.ID, text, rule string) *jsonrpc.Message {

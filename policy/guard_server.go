@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"bytes"
+	"time"
+
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -48,7 +51,7 @@ func answerOutcome(m *jsonrpc.Message) string {
 func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
 	if kind, ok := m.Text(jsonrpc.ResultType); ok && string(kind) == "input_required" {
 		if d := g.inputRequests(c, m); !d.Allow {
-			return jsonrpc.NewError(c.id, jsonrpc.InvalidRequest, "denied by mcpx: "+d.Reason, data(d)), d.Reason
+			return denialError(c, jsonrpc.InvalidRequest, d), d.Reason
 		}
 		return m, ""
 	}
@@ -96,7 +99,8 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 		g.doubt(toolSurvey)
 		g.doubt(promptSurvey)
 	}
-	g.introduce(nil, &info, "")
+	g.peers.serverInfo = bytes.Clone(info)
+	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 	g.mu.Unlock()
 	if g.opt.Pins == nil {
 		return m, ""
@@ -146,10 +150,10 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 
 // serverRequest judges what the server asks of the client.
 func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
-	c, d := g.admitServer(m)
+	c, d := g.admitServer(m, out.Now(g.now))
 	g.decide(c, out.Now(g.now), d)
 	if !d.Allow {
-		out.ToServer = append(out.ToServer, jsonrpc.NewError(c.id, jsonrpc.MethodNotFound, "denied by mcpx: "+d.Reason, data(d)))
+		out.ToServer = append(out.ToServer, denialError(c, jsonrpc.MethodNotFound, d))
 		return
 	}
 	g.mu.Lock()
@@ -158,10 +162,10 @@ func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	out.ToClient = append(out.ToClient, m)
 }
 
-func (g *Guard) admitServer(m *jsonrpc.Message) (*call, Decision) {
+func (g *Guard) admitServer(m *jsonrpc.Message, now time.Time) (*call, Decision) {
 	g.mu.Lock()
 	c := g.fromSrv.fresh()
-	c.fill(m, g.now())
+	c.fill(m, now)
 	repeated, handshake := g.fromSrv.known(c.key), g.peers.handshake
 	g.mu.Unlock()
 	method, known := Lookup(m.Method)

@@ -75,8 +75,7 @@ func (g *Guard) hold(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
 		return false
 	}
 	c.message = m.Clone()
-	c.id = c.message.ID
-	c.aim(c.message)
+	c.aim(c.message) // its arguments are to live as long
 	s.held = append(s.held, c)
 	if s.walk == nil {
 		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), s.doubts, 0
@@ -133,10 +132,7 @@ func (g *Guard) surveyed(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 		g.surveyFailed(c, "the server does not list its "+s.kind.String()+"s", out)
 		return
 	}
-	var items [][]byte
-	for item := range jsonrpc.Elements(array) {
-		items = append(items, item)
-	}
+	items := slices.Collect(jsonrpc.Elements(array))
 	cursor := nextCursor(m)
 	g.mu.Lock()
 	walk, turned := s.walk, s.turned

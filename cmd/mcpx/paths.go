@@ -12,6 +12,7 @@ import (
 const (
 	configName = "mcpx.yaml"
 	lockName   = "mcpx.lock"
+	auditName  = "audit" // in the state folder: the audit log, unless the configuration says where
 	headsName  = "heads" // in the state folder: where each audit chain ends
 
 	configVariable = "MCPX_CONFIG"
@@ -90,8 +91,13 @@ func (a *app) lockPath() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if path != "" {
-		return filepath.Abs(filepath.Join(filepath.Dir(path), lockName))
+	return lockBeside(path)
+}
+
+// lockBeside is lockPath for a configuration file that is known, "" for none.
+func lockBeside(config string) (string, error) {
+	if config != "" {
+		return filepath.Abs(filepath.Join(filepath.Dir(config), lockName))
 	}
 	folder, err := stateDir()
 	if err != nil {
@@ -113,5 +119,5 @@ func (a *app) auditPath() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(folder, "audit"), nil
+	return filepath.Join(folder, auditName), nil
 }

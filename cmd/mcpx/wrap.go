@@ -83,7 +83,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 		return fail(err)
 	}
 	defer record.Close()
-	pins, err := a.serverPins(c, w.pins)
+	pins, err := serverPins(c, w.pins)
 	if err != nil {
 		return fail(err)
 	}
@@ -232,7 +232,7 @@ func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
 	}
 	return audit.Open(audit.Options{
 		Config:     c.Audit,
-		DefaultDir: filepath.Join(state, "audit"),
+		DefaultDir: filepath.Join(state, auditName),
 		StateDir:   filepath.Join(state, headsName),
 		Source:     source,
 		Version:    buildVersion().Version,
@@ -241,11 +241,11 @@ func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
 }
 
 // serverPins opens the pins of one server, nil where tool integrity is off.
-func (a *app) serverPins(c *config, name string) (*integrity.Pins, error) {
+func serverPins(c *config, name string) (*integrity.Pins, error) {
 	if c.Inspection.ToolIntegrity == "off" {
 		return nil, nil
 	}
-	path, err := a.lockPath()
+	path, err := lockBeside(c.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -74,12 +74,11 @@ func (m *Message) Clone() *Message {
 
 // A Fault says why a message was refused.
 type Fault struct {
-	Code     int    // JSON-RPC error code: ParseError or InvalidRequest
-	Reason   string // names the rule, never the content
-	Offset   int    // bytes into the line
-	Junk     bool   // no JSON object or array at all: a banner, a stray print
-	Oversize bool   // longer than the limit; Raw holds its beginning only
-	Silent   bool   // it looked like an answer or a notification, so it must not be answered
+	Code   int    // JSON-RPC error code: ParseError or InvalidRequest
+	Reason string // names the rule, never the content
+	Offset int    // bytes into the line
+	Junk   bool   // no JSON object or array at all: a banner, a stray print
+	Silent bool   // it looked like an answer or a notification, so it must not be answered
 }
 
 func (f *Fault) Error() string { return f.Reason }

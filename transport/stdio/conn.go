@@ -95,12 +95,7 @@ func (c *Conn) line() ([]byte, bool) {
 
 // deliver scans a line into m and reports whether there is anything in it to deliver.
 func (c *Conn) deliver(line []byte, m *jsonrpc.Message) bool {
-	if c.head != nil {
-		c.oversized(line, m)
-		return true
-	}
-	if len(line) > c.opt.MaxMessage {
-		c.head = bytes.Clone(line[:min(headSize, len(line))])
+	if c.skipping(line) {
 		c.oversized(line, m)
 		return true
 	}
@@ -153,15 +148,18 @@ func (c *Conn) fill() {
 
 // skipOversized drops what was read of a line that is too long, but its beginning and its end.
 func (c *Conn) skipOversized() {
-	unread := c.buf[c.start:c.end]
-	if c.head == nil {
-		if len(unread) <= c.opt.MaxMessage {
-			return
-		}
-		c.head = bytes.Clone(unread[:min(headSize, len(unread))])
+	if unread := c.buf[c.start:c.end]; c.skipping(unread) {
+		c.keepTail(unread)
+		c.start, c.end, c.seen = 0, 0, 0
 	}
-	c.keepTail(unread)
-	c.start, c.end, c.seen = 0, 0, 0
+}
+
+// skipping reports whether the line that these are the first or next bytes of is too long, and keeps its beginning.
+func (c *Conn) skipping(part []byte) bool {
+	if c.head == nil && len(part) > c.opt.MaxMessage {
+		c.head = bytes.Clone(part[:min(headSize, len(part))])
+	}
+	return c.head != nil
 }
 
 func (c *Conn) keepTail(part []byte) {
@@ -175,7 +173,7 @@ func (c *Conn) oversized(rest []byte, m *jsonrpc.Message) {
 	if fault := c.scanner.Scan(c.head, m); fault == nil { // the beginning happens to be a whole message
 		*m = jsonrpc.Message{Raw: c.head, Fault: &jsonrpc.Fault{}}
 	}
-	m.Fault.Code, m.Fault.Reason, m.Fault.Oversize = jsonrpc.InvalidRequest, "message longer than limits.max_message", true
+	m.Fault.Code, m.Fault.Reason = jsonrpc.InvalidRequest, "message longer than limits.max_message"
 	jsonrpc.SalvageTail(m, c.tail)
 	c.head, c.tail = nil, nil
 }
