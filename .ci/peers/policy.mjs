@@ -5,12 +5,15 @@ import path from "node:path";
 import { call, inspect } from "./inspector.mjs";
 import { here, left, newMark, root, run } from "./setting.mjs";
 
-// readmeEntry is the client file that the README shows, with the example's places on this machine.
-function readmeEntry(mcpx, documents) {
+// readmeEntry is the client file that the README shows, with places in a folder. The configuration is copied there: pins
+// are written beside it, and those of an earlier run must not judge this one.
+function readmeEntry(mcpx, folder, documents) {
+  const config = path.join(folder, "filesystem.yaml");
+  fs.copyFileSync(path.join(root, "examples/filesystem.yaml"), config);
   const readme = fs.readFileSync(path.join(root, "README.md"), "utf8");
   const block = readme.match(/^```json\n(.*?)^```$/ms)?.[1] ?? "{}";
   const file = JSON.parse(block.replaceAll("/Users/you/Documents", documents)
-    .replaceAll("/Users/you/mcpx/filesystem.yaml", path.join(root, "examples/filesystem.yaml")));
+    .replaceAll("/Users/you/mcpx/filesystem.yaml", config));
   for (const entry of Object.values(file.mcpServers)) if (entry.command === "mcpx") entry.command = mcpx;
   return file;
 }
@@ -19,7 +22,7 @@ function readmeEntry(mcpx, documents) {
 export async function readme(report, setting, mcpx) {
   const folder = setting.fresh("readme"), mark = newMark(), documents = path.join(folder, "files");
   const file = path.join(folder, "client.json");
-  const client = readmeEntry(mcpx, documents);
+  const client = readmeEntry(mcpx, folder, documents);
   const entry = client.mcpServers?.filesystem;
   if (!report.check("README's client file has an entry that is wrapped", entry?.command === mcpx && entry.args[0] === "wrap", JSON.stringify(client))) return;
   entry.type = "stdio";
