@@ -212,6 +212,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte("C" + `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}` +
 		"\nS" + `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"rm"},{"name":"ok"},{"name":"OK"}],"nextCursor":"x"}}` +
 		"\nC" + `{"jsonrpc":"2.0","id":2,"method":"notifications/cancelled","params":{"requestId":1}}`))
+	f.Add([]byte("S" + `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ok"}}`))
 	f.Fuzz(func(t *testing.T, talk []byte) {
 		l := newLink(t, policy.Config{DenyTools: []string{"rm"}}, integrity.Config{})
 		answered, calls := map[jsonrpc.Key]int{}, 0
@@ -223,10 +224,10 @@ func FuzzGuard(f *testing.F) {
 			var m jsonrpc.Message
 			var out jsonrpc.Outbox
 			jsonrpc.Scan(line[1:], &m)
+			if m.Kind == jsonrpc.Request && m.Method == "tools/call" {
+				calls++ // from a server too: the request of a peer that has none to make is denied, and that is a decision
+			}
 			if line[0] == 'C' {
-				if m.Kind == jsonrpc.Request && m.Method == "tools/call" {
-					calls++
-				}
 				l.g.FromClient(&m, &out)
 			} else {
 				l.g.FromServer(&m, &out)
