@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -25,8 +26,11 @@ type GuardOptions struct {
 	Log    *audit.Log      // required; may be disabled
 
 	Inspection integrity.Config
-	MaxPages   int              // 0: DefaultMaxPages
-	Now        func() time.Time // nil: time.Now
+	MaxPages   int                // 0: DefaultMaxPages
+	Census     *Census            // shared by all links to the server; nil: this is the only one
+	Handshaken bool               // a legacy session is open already, whoever opened it
+	Watch      func(*audit.Event) // sees every event of the link as it is recorded; must not keep it; nil: nobody
+	Now        func() time.Time   // nil: time.Now
 }
 
 // A Guard judges the messages of one link; it is the one place where mcpx decides. It satisfies
@@ -70,6 +74,9 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
+	if opt.Census == nil {
+		opt.Census = NewCensus(0)
+	}
 	var nonce [9]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	g := &Guard{
@@ -81,13 +88,19 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 		fromCli: newTable(),
 		fromSrv: newTable(),
 	}
+	g.peers.handshake = opt.Handshaken
 	g.surveys[toolSurvey] = survey{kind: integrity.Tools, method: "tools/list"}
 	g.surveys[promptSurvey] = survey{kind: integrity.Prompts, method: "prompts/list"}
 	return g, nil
 }
 
 // Record appends an event of the link that is no decision, such as the server's start. Commit writes it.
-func (g *Guard) Record(e *audit.Event) { g.link.Append(e) }
+func (g *Guard) Record(e *audit.Event) {
+	g.link.Append(e)
+	if g.opt.Watch != nil {
+		g.opt.Watch(e)
+	}
+}
 
 // FromClient judges a message of the client.
 func (g *Guard) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {
@@ -143,7 +156,7 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 			if c != nil && c.own {
 				g.surveyFailed(c, text+"nothing is asked of the server", &instead)
 			} else if c != nil {
-				g.link.Append(&audit.Event{Kind: audit.Outcome, RequestID: c.id.Token(), Method: c.name, Target: c.target, Outcome: "dropped", Reason: "audit_unavailable"})
+				g.Record(&audit.Event{Kind: audit.Outcome, RequestID: c.id.Token(), Method: c.name, Target: c.target, Outcome: "dropped", Reason: "audit_unavailable"})
 				instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the request was not executed", auditRule))
 			}
 		case jsonrpc.Result, jsonrpc.Error:
@@ -162,6 +175,53 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 		}
 	}
 	*out = instead
+}
+
+// Lost answers a request that the server will not answer, or that nobody waits for any more.
+func (g *Guard) Lost(id jsonrpc.ID, cause error, out *jsonrpc.Outbox) {
+	gone := errors.Is(cause, context.Canceled)
+	g.mu.Lock()
+	var held *call
+	for i := range g.surveys {
+		if held == nil {
+			held = g.surveys[i].release(id.Key())
+		}
+	}
+	var c *call
+	if held == nil {
+		c = g.fromCli.take(id.Key())
+	}
+	g.mu.Unlock()
+	switch {
+	case held != nil:
+		g.decide(held, out.Now(g.now), denied(cancelledRule, "given up by the client before it was forwarded"))
+	case c == nil || c.cancelled:
+	case c.own:
+		g.surveyFailed(c, lostReason(cause), out)
+	case gone:
+		g.outcome(c, out.Now(g.now), "cancelled", "the client has gone", nil)
+	default:
+		reason, result := lostReason(cause), "error"
+		if timedOut(cause) {
+			result = "timeout"
+		}
+		g.outcome(c, out.Now(g.now), result, reason, nil)
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
+	}
+}
+
+// A cause may say in public what has happened (transport.Failure's causes do); its whole text is for the log.
+func lostReason(cause error) string {
+	var public interface{ Public() string }
+	if errors.As(cause, &public) {
+		return public.Public()
+	}
+	return "server did not answer"
+}
+
+func timedOut(cause error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(cause, &timeout) && timeout.Timeout()
 }
 
 // Ended answers everything that the server can no longer answer. cause says how it ended.

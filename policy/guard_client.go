@@ -201,5 +201,5 @@ func (g *Guard) notified(m *jsonrpc.Message, d Decision) {
 	if !d.Allow {
 		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "dropped"
 	}
-	g.link.Append(&e)
+	g.Record(&e)
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"slices"
 
-	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
@@ -24,23 +23,19 @@ func (g *Guard) startWalk(c *call, m *jsonrpc.Message) {
 	if !ok || g.opt.Pins == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := &g.surveys[i]
+	kind := g.surveys[i].kind
 	cursor := m.Field(jsonrpc.Cursor)
 	if cursor == nil {
-		c.walk = g.opt.Pins.Walk(s.kind)
-		c.doubts = s.doubts
+		c.doubts = g.opt.Census.doubts(i)
+		c.walk = g.opt.Pins.Walk(kind)
 		return
 	}
-	next, known := s.pages[string(cursor)]
-	if !known {
-		c.walk = g.opt.Pins.Resume(s.kind)
-		c.doubts = -1
+	if next, known := g.opt.Census.resume(i, g.page(cursor)); known {
+		c.walk, c.doubts = next.walk, next.doubts
 		return
 	}
-	delete(s.pages, string(cursor))
-	c.walk, c.doubts = next.walk, next.doubts
+	c.walk = g.opt.Pins.Resume(kind)
+	c.doubts = -1
 }
 
 // list takes out of a list what the client may not have. It is the only place where a body is rewritten.
@@ -101,27 +96,18 @@ func (g *Guard) visible(list List, token []byte) bool {
 	return false
 }
 
-// maxOpenWalks bounds the walks that a client began and did not go on with.
-const maxOpenWalks = 64
-
 // walked notes how far a walk has come. A complete one verifies the list, unless it has changed meanwhile.
 func (g *Guard) walked(c *call, m *jsonrpc.Message, last bool) {
 	i, _ := surveyOf(c.method.List)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := &g.surveys[i]
 	if last {
-		s.verified = s.verified || c.doubts == s.doubts
+		g.opt.Census.verify(i, c.doubts, g.now())
 		return
 	}
-	if len(s.pages) >= maxOpenWalks {
-		clear(s.pages)
-	}
-	if s.pages == nil {
-		s.pages = make(map[string]openWalk)
-	}
-	s.pages[string(nextCursor(m))] = openWalk{c.walk, c.doubts}
+	g.opt.Census.keep(i, g.page(nextCursor(m)), openWalk{c.walk, c.doubts})
 }
+
+// page names a page of this client.
+func (g *Guard) page(cursor []byte) string { return string(cursor) + " " + g.opt.Client }
 
 // nextCursor returns the raw cursor of the next page, nil for none. The empty string is a cursor.
 func nextCursor(m *jsonrpc.Message) []byte {
@@ -130,12 +116,6 @@ func nextCursor(m *jsonrpc.Message) []byte {
 		return nil
 	}
 	return cursor
-}
-
-// An openWalk waits for its next page.
-type openWalk struct {
-	walk   *integrity.Walk
-	doubts int
 }
 
 func join(items [][]byte) []byte {

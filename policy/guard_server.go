@@ -94,11 +94,8 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 	if c.modern {
 		info = m.Field(jsonrpc.MetaServerInfo)
 	}
+	g.opt.Census.identify(info, c.modern)
 	g.mu.Lock()
-	if previous := g.peers.serverInfo; previous != nil && string(previous) != string(info) {
-		g.doubt(toolSurvey)
-		g.doubt(promptSurvey)
-	}
 	g.peers.serverInfo = bytes.Clone(info)
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 	g.mu.Unlock()
@@ -126,7 +123,7 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 func (g *Guard) unpinned(c *call, m *jsonrpc.Message, err error) (answer *jsonrpc.Message, reason string) {
 	reason = "tool integrity cannot be checked: " + err.Error()
 	if g.opt.Inspection.ToolIntegrity == "warn" {
-		g.link.Append(&audit.Event{Kind: audit.Anomaly, Method: c.name, Reason: reason})
+		g.Record(&audit.Event{Kind: audit.Anomaly, Method: c.name, Reason: reason})
 		return m, ""
 	}
 	return failure(c.id, reason, integrityRule), reason
@@ -145,7 +142,7 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 	if f.Detail != "" {
 		e.Detail = append(jsonrpc.AppendString([]byte(`{"detail":`), f.Detail), '}')
 	}
-	g.link.Append(&e)
+	g.Record(&e)
 }
 
 // serverRequest judges what the server asks of the client.
@@ -190,18 +187,12 @@ func (g *Guard) serverNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	if !d.Allow {
 		return
 	}
-	g.mu.Lock()
-	switch m.Method {
-	case "notifications/tools/list_changed":
-		g.doubt(toolSurvey)
-	case "notifications/prompts/list_changed":
-		g.doubt(promptSurvey)
-	case "notifications/cancelled":
+	g.opt.Census.Notified(m.Method)
+	if m.Method == "notifications/cancelled" {
 		if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
-			g.fromSrv.take(id.Key())
+			g.take(&g.fromSrv, id)
 		}
 	}
-	g.mu.Unlock()
 	out.ToClient = append(out.ToClient, m)
 }
 

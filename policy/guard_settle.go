@@ -10,13 +10,14 @@ import (
 
 // pinned judges a target by its pin. A verdict that warns is recorded and passes.
 func (g *Guard) pinned(c *call) Decision {
-	s := g.surveyFor(c)
-	if s == nil {
+	i, ok := g.surveyFor(c)
+	if !ok {
 		return allowed(DefaultRule)
 	}
+	s := &g.surveys[i]
 	v := g.opt.Pins.Judge(s.kind, c.target)
 	if v.Reason != "" && (v.Status != integrity.Unknown || s.kind == integrity.Tools) {
-		g.link.Append(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
+		g.Record(&audit.Event{Kind: audit.Integrity, RequestID: c.id.Token(), Method: c.name, Target: c.target, Reason: v.Reason})
 	}
 	switch {
 	case v.Allowed:
@@ -115,7 +116,7 @@ func (g *Guard) decide(c *call, now time.Time, d Decision) {
 	if !d.Allow {
 		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "denied"
 	}
-	g.link.Append(&e)
+	g.Record(&e)
 }
 
 // outcome records how a request ended; m is the answer, nil where there is none.
@@ -127,7 +128,7 @@ func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrp
 	if m != nil {
 		e.BytesOut = len(m.Raw)
 	}
-	g.link.Append(&e)
+	g.Record(&e)
 }
 
 func era(modern bool) string {

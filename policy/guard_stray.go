@@ -39,7 +39,7 @@ func (g *Guard) refused(m *jsonrpc.Message) {
 	if m.Fault.Junk && !g.countStray() {
 		return
 	}
-	g.link.Append(&audit.Event{
+	g.Record(&audit.Event{
 		Kind: audit.Anomaly, RequestID: m.ID.Token(), Method: m.Method, Decision: "deny", Rule: scanRule,
 		Reason: m.Fault.Reason, Outcome: "dropped", BytesIn: len(m.Raw),
 	})
@@ -50,7 +50,7 @@ func (g *Guard) stray(m *jsonrpc.Message, reason string) {
 	if !g.countStray() {
 		return
 	}
-	g.link.Append(&audit.Event{
+	g.Record(&audit.Event{
 		Kind: audit.Anomaly, RequestID: m.ID.Token(), Decision: "deny", Rule: idRule,
 		Reason: reason, Outcome: "dropped", BytesIn: len(m.Raw),
 	})

@@ -14,15 +14,12 @@ import (
 // calls before it has listed, and after the server said that the list changed (SPEC, tool integrity). Calls wait for
 // it. The guard's mutex guards it.
 type survey struct {
-	kind     integrity.Kind
-	method   string
-	verified bool                // the whole list was walked since the last doubt
-	doubts   int                 // how often the list became doubtful
-	pages    map[string]openWalk // walks of the client, by the raw cursor of their next page
-	walk     *integrity.Walk     // of the survey that is under way, nil for none
-	began    int                 // doubts when it began
-	turned   int                 // pages it has asked for
-	held     []*call             // requests that wait, in order
+	kind   integrity.Kind
+	method string
+	walk   *integrity.Walk // under way, nil for none
+	began  int             // the census's doubts when it began
+	turned int             // pages it has asked for
+	held   []*call         // requests that wait, in order
 }
 
 const (
@@ -42,43 +39,33 @@ func surveyOf(list List) (int, bool) {
 	return 0, false
 }
 
-// surveyFor returns the survey that a request's target depends on, nil for none.
-func (g *Guard) surveyFor(c *call) *survey {
-	if g.opt.Pins == nil {
-		return nil
-	}
+// surveyFor returns which survey a request's target depends on, if any.
+func (g *Guard) surveyFor(c *call) (i int, ok bool) {
 	switch {
+	case g.opt.Pins == nil:
 	case c.method.Target == ToolTarget:
-		return &g.surveys[toolSurvey]
+		return toolSurvey, true
 	case c.method.Target == PromptTarget, c.method.Target == RefTarget && c.prompt:
-		return &g.surveys[promptSurvey]
+		return promptSurvey, true
 	}
-	return nil
-}
-
-// doubt makes a list unverified. Pins stay as they are. g.mu is held.
-func (g *Guard) doubt(i int) {
-	g.surveys[i].verified = false
-	g.surveys[i].doubts++
+	return 0, false
 }
 
 // hold keeps a request back if its target has to be verified first, and reports whether it did. The first such request
 // sends the survey on its way.
 func (g *Guard) hold(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
-	s := g.surveyFor(c)
-	if s == nil || g.opt.Inspection.ToolIntegrity == "warn" {
+	i, ok := g.surveyFor(c)
+	if !ok || g.opt.Inspection.ToolIntegrity == "warn" || g.opt.Census.verified(i, out.Now(g.now)) {
 		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.verified {
-		return false
-	}
+	s := &g.surveys[i]
 	c.message = m.Clone()
 	c.aim(c.message) // its arguments are to live as long
 	s.held = append(s.held, c)
 	if s.walk == nil {
-		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), s.doubts, 0
+		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), g.opt.Census.doubts(i), 0
 		out.ToServer = append(out.ToServer, g.turn(s, c, nil))
 	}
 	return true
@@ -156,18 +143,19 @@ func (g *Guard) surveyed(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	defer g.mu.Unlock()
 	if len(s.held) == 0 {
 		s.walk = nil // everybody who waited has given up
-		s.verified = cursor == nil && s.began == s.doubts
+		if cursor == nil {
+			g.opt.Census.verify(i, s.began, out.Now(g.now))
+		}
 		return
 	}
 	switch {
 	case cursor != nil:
 		out.ToServer = append(out.ToServer, g.turn(s, s.held[0], bytes.Clone(cursor)))
-	case s.began != s.doubts: // changed while it was read: once more
-		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), s.doubts, 0
-		out.ToServer = append(out.ToServer, g.turn(s, s.held[0], nil))
-	default:
-		s.verified = true
+	case g.opt.Census.verify(i, s.began, out.Now(g.now)):
 		g.resume(s, out)
+	default: // changed while it was read: once more
+		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), g.opt.Census.doubts(i), 0
+		out.ToServer = append(out.ToServer, g.turn(s, s.held[0], nil))
 	}
 }
 
@@ -184,7 +172,7 @@ func (g *Guard) resume(s *survey, out *jsonrpc.Outbox) {
 // surveyFailed refuses everything that waited: what cannot be verified is not called.
 func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 	i, _ := surveyOf(own.method.List)
-	g.link.Append(&audit.Event{Kind: audit.Anomaly, Method: own.name, Reason: reason})
+	g.Record(&audit.Event{Kind: audit.Anomaly, Method: own.name, Reason: reason})
 	g.mu.Lock()
 	waited := g.surveys[i].abandon()
 	g.mu.Unlock()

@@ -116,6 +116,11 @@ func (j *judge) Pending() (held, unanswered int) {
 	return j.held, j.unanswered
 }
 
+func (j *judge) Lost(id jsonrpc.ID, cause error, out *jsonrpc.Outbox) {
+	j.count(true, -1)
+	out.ToClient = append(out.ToClient, jsonrpc.NewError(id, jsonrpc.InternalError, "lost: "+cause.Error(), nil))
+}
+
 func (j *judge) Ended(cause error, out *jsonrpc.Outbox) {
 	out.ToClient = append(out.ToClient, jsonrpc.NewRequest(jsonrpc.ID{}, "ended: "+cause.Error(), nil))
 }

@@ -37,6 +37,9 @@ type Inspector interface {
 	// Pending returns how many of the client's requests the inspector holds back for the moment, and how many the server
 	// still has to answer.
 	Pending() (held, unanswered int)
+	// Lost is called when a request that was released to the server, or is held back, will get no answer; cause is a
+	// *Failure, or the error of a context that has ended since nobody waits any more.
+	Lost(id jsonrpc.ID, cause error, out *jsonrpc.Outbox)
 	// Ended is called once, when the server has ended, with what its Conn's Read returned.
 	Ended(cause error, out *jsonrpc.Outbox)
 }

@@ -1,0 +1,289 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// ownTimeout bounds a request that the inspector makes by itself: it serves every client, so it does not end with one.
+const ownTimeout = 30 * time.Second
+
+// ErrUnanswered is what Exchange returns where the inspector lets no answer through at all.
+var ErrUnanswered = errors.New("the request has no answer")
+
+// A Link is what Relay is to two pipes, for a client that comes in single messages (HTTP POSTs): it joins them to an
+// Upstream under one Inspector. Its methods may be called beside one another.
+type Link struct {
+	in Inspector
+	up Upstream
+
+	client, server sync.Mutex // held while a message of that side is judged and recorded, never while one is sent
+
+	mu    sync.Mutex
+	aside map[jsonrpc.Key]*aside // by request that the inspector holds back; guarded by mu
+}
+
+// An aside is what the inspector releases of a request that it held back, while it judges a message of another exchange.
+type aside struct {
+	ready              chan struct{} // closed when there is something
+	toServer, toClient *jsonrpc.Message
+}
+
+// NewLink returns the link of one session, or of a single POST.
+func NewLink(in Inspector, up Upstream) *Link { return &Link{in: in, up: up} }
+
+// Exchange takes one message of the client to its end. Everything that follows for the client is handed to deliver, on the
+// caller's goroutine, the answer to m last. It returns what deliver returned, or ErrUnanswered; whatever else goes wrong
+// is an answer.
+func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) error {
+	x := exchange{link: l, id: m.ID, request: m.Kind == jsonrpc.Request, deliver: deliver}
+	l.client.Lock()
+	l.in.FromClient(m, &x.out)
+	l.in.Commit(&x.out)
+	l.client.Unlock()
+	if m.Method == "notifications/cancelled" {
+		l.giveUp(m)
+	}
+	if len(m.Raw) > bigMessage { // what is left to do for it takes long, so it is done beside the call
+		for _, work := range x.out.After {
+			go work()
+		}
+		x.out.After = nil
+	}
+	if err := x.release(ctx, Arrival{}); err != nil {
+		return err
+	}
+	if err := x.ask(ctx); err != nil {
+		return err
+	}
+	if !x.request || x.answered {
+		return nil
+	}
+	if x.asked {
+		return ErrUnanswered
+	}
+	return x.wait(ctx)
+}
+
+// Listen hands over what the server says unasked until the context ends, see [Upstream].
+func (l *Link) Listen(ctx context.Context, after string, deliver Yield) error {
+	x := exchange{link: l, deliver: deliver}
+	return l.up.Listen(ctx, after, func(a Arrival) error { return x.arrive(ctx, a) })
+}
+
+// Close ends the session at the server.
+func (l *Link) Close() error { return l.up.Close() }
+
+// bigMessage is the size, in bytes, from which a message's after-work is worth a goroutine.
+const bigMessage = 64 << 10
+
+// An exchange is one message of the client on its way, or what the server says unasked. It belongs to one goroutine.
+type exchange struct {
+	link     *Link
+	id       jsonrpc.ID // of the client's request; zero: none
+	request  bool
+	deliver  Yield
+	out      jsonrpc.Outbox
+	requests []*jsonrpc.Message // released to the server and not sent yet
+	asked    bool               // the client's request was sent
+	answered bool               // and answered
+}
+
+// release delivers and sends what the inspector has released because of an arrival. Requests are left to ask.
+func (x *exchange) release(ctx context.Context, of Arrival) error {
+	for i, m := range x.out.ToClient {
+		a := Arrival{Message: m, Failure: of.Failure}
+		if i == 0 {
+			a = of
+			a.Message = m
+		}
+		x.answered = x.answered || isAnswer(m)
+		if err := x.deliver(a); err != nil {
+			return err
+		}
+	}
+	for _, m := range x.out.ToServer {
+		if m.Kind == jsonrpc.Request {
+			x.requests = append(x.requests, m)
+		} else {
+			_ = x.link.up.Send(ctx, m) // it has no answer, so nobody waits to be told
+		}
+	}
+	for _, work := range x.out.After {
+		work()
+	}
+	x.out.Reset()
+	return nil
+}
+
+// ask sends the requests that were released, one after the other: what the inspector wants to know first, then the
+// client's.
+func (x *exchange) ask(ctx context.Context) error {
+	for len(x.requests) > 0 {
+		m := x.requests[0]
+		x.requests = x.requests[1:]
+		if err := x.call(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call sends a request and takes all that comes back.
+func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
+	asking := ctx
+	if m.Own {
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTimeout)
+		defer cancel()
+		asking = own
+	} else {
+		x.asked = true
+	}
+	var undelivered error
+	err := x.link.up.Call(asking, m, func(a Arrival) error {
+		undelivered = x.arrive(ctx, a)
+		return undelivered
+	})
+	if err == nil {
+		return nil
+	}
+	x.lost(m.ID, err)
+	if undelivered != nil {
+		x.out.Reset()
+		return undelivered
+	}
+	var failure *Failure
+	if !errors.As(err, &failure) {
+		failure = &Failure{Cause: Unreachable, Err: err}
+	}
+	return x.release(ctx, Arrival{Failure: failure})
+}
+
+func (x *exchange) lost(id jsonrpc.ID, cause error) {
+	x.link.server.Lock()
+	defer x.link.server.Unlock()
+	x.link.in.Lost(id, cause, &x.out)
+	x.link.in.Commit(&x.out)
+	x.handOver()
+}
+
+// arrive takes what the server says.
+func (x *exchange) arrive(ctx context.Context, a Arrival) error {
+	if a.Message == nil {
+		return x.deliver(a)
+	}
+	x.link.server.Lock()
+	x.link.in.FromServer(a.Message, &x.out)
+	x.link.in.Commit(&x.out)
+	x.handOver()
+	x.link.server.Unlock()
+	return x.release(ctx, a)
+}
+
+// handOver gives away what the inspector released of requests that it held back for other exchanges. The link's server
+// lock is held: so nothing is handed over to an exchange that has given up before.
+func (x *exchange) handOver() {
+	if !x.request {
+		return
+	}
+	key := x.id.Key()
+	x.out.ToClient = slices.DeleteFunc(x.out.ToClient, func(m *jsonrpc.Message) bool {
+		if !isAnswer(m) || m.ID.IsZero() || m.ID.Key() == key {
+			return false
+		}
+		x.link.handOver(m.ID.Key(), nil, m)
+		return true
+	})
+	x.out.ToServer = slices.DeleteFunc(x.out.ToServer, func(m *jsonrpc.Message) bool {
+		if m.Kind != jsonrpc.Request || m.Own || m.ID.Key() == key {
+			return false
+		}
+		x.link.handOver(m.ID.Key(), m, nil)
+		return true
+	})
+}
+
+func isAnswer(m *jsonrpc.Message) bool { return m.Kind == jsonrpc.Result || m.Kind == jsonrpc.Error }
+
+// wait is for a request that the inspector held back: another exchange finds out what becomes of it.
+func (x *exchange) wait(ctx context.Context) error {
+	key := x.id.Key()
+	held := x.link.asideOf(key)
+	defer x.link.forget(key)
+	select {
+	case <-held.ready:
+	case <-ctx.Done():
+		x.lost(x.id, ctx.Err())
+		return x.release(ctx, Arrival{})
+	}
+	x.link.mu.Lock()
+	if held.toServer != nil {
+		x.out.ToServer = append(x.out.ToServer, held.toServer)
+	}
+	if held.toClient != nil {
+		x.out.ToClient = append(x.out.ToClient, held.toClient)
+	}
+	x.link.mu.Unlock()
+	if err := x.release(ctx, Arrival{}); err != nil {
+		return err
+	}
+	if err := x.ask(ctx); err != nil {
+		return err
+	}
+	if !x.answered {
+		return ErrUnanswered
+	}
+	return nil
+}
+
+// handOver gives what was released of a request to the exchange that waits, or will wait, for it.
+func (l *Link) handOver(key jsonrpc.Key, toServer, toClient *jsonrpc.Message) {
+	held := l.asideOf(key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-held.ready:
+	default:
+		held.toServer, held.toClient = toServer, toClient
+		close(held.ready)
+	}
+}
+
+// giveUp ends the wait for a request that was cancelled while it was held back: it will have no answer.
+func (l *Link) giveUp(m *jsonrpc.Message) {
+	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	_, waits := l.aside[id.Key()]
+	l.mu.Unlock()
+	if waits {
+		l.handOver(id.Key(), nil, nil)
+	}
+}
+
+func (l *Link) asideOf(key jsonrpc.Key) *aside {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.aside[key]
+	if held == nil {
+		held = &aside{ready: make(chan struct{})}
+		if l.aside == nil {
+			l.aside = make(map[jsonrpc.Key]*aside)
+		}
+		l.aside[key] = held
+	}
+	return held
+}
+
+func (l *Link) forget(key jsonrpc.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.aside, key)
+}
