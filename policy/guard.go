@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -46,6 +47,8 @@ type Guard struct {
 	now     func() time.Time
 	ids     string // the prefix of our own requests' ids: nobody else can guess it
 
+	rules atomic.Pointer[rules]
+
 	mu      sync.Mutex
 	fromCli table // requests of the client (and our own) that the server has to answer
 	fromSrv table // requests of the server that the client has to answer
@@ -55,6 +58,17 @@ type Guard struct {
 	strays  int  // junk lines and the like that were recorded one by one
 	ended   bool // the server has ended
 }
+
+// rules are what a message is judged by; they may change while the link is open.
+type rules struct {
+	engine *Engine
+	limit  *Limiter
+}
+
+// SetRules replaces the rules: every message that is judged from now on goes by these.
+func (g *Guard) SetRules(engine *Engine, limit *Limiter) { g.rules.Store(&rules{engine, limit}) }
+
+func (g *Guard) engine() *Engine { return g.rules.Load().engine }
 
 // peers is what the two sides said of themselves.
 type peers struct {
@@ -88,6 +102,7 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 		fromCli: newTable(),
 		fromSrv: newTable(),
 	}
+	g.SetRules(opt.Engine, opt.Limit)
 	g.peers.handshake = opt.Handshaken
 	g.surveys[toolSurvey] = survey{kind: integrity.Tools, method: "tools/list"}
 	g.surveys[promptSurvey] = survey{kind: integrity.Prompts, method: "prompts/list"}

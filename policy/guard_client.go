@@ -61,15 +61,15 @@ func (g *Guard) judge(c *call, m *jsonrpc.Message) Decision {
 	if c.method.Target == ToolTarget {
 		tool = c.target
 	}
-	if d := g.opt.Limit.Allow(g.opt.Server, g.opt.Client, tool); !d.Allow {
+	if d := g.rules.Load().limit.Allow(g.opt.Server, g.opt.Client, tool); !d.Allow {
 		return d
 	}
-	return g.rules(c, m)
+	return g.ruled(c, m)
 }
 
-// rules applies the policy to a request.
-func (g *Guard) rules(c *call, m *jsonrpc.Message) Decision {
-	e := g.opt.Engine
+// ruled applies the policy to a request.
+func (g *Guard) ruled(c *call, m *jsonrpc.Message) Decision {
+	e := g.engine()
 	if c.method.Kinds == 0 {
 		return e.Method(c.name, ClientRequest)
 	}
@@ -118,12 +118,12 @@ func (g *Guard) reference(c *call, m *jsonrpc.Message) Decision {
 		if _, ok := m.Text(jsonrpc.RefName); !ok {
 			return nameless("ref.name")
 		}
-		return g.opt.Engine.Prompt(c.target)
+		return g.engine().Prompt(c.target)
 	case "ref/resource":
 		if _, ok := m.Text(jsonrpc.RefURI); !ok {
 			return nameless("ref.uri")
 		}
-		return g.opt.Engine.Template(c.target)
+		return g.engine().Template(c.target)
 	default:
 		return denied(paramsRule, "params.ref.type must be ref/prompt or ref/resource")
 	}
@@ -138,7 +138,7 @@ func (g *Guard) subscriptions(c *call, m *jsonrpc.Message) Decision {
 			return nameless("notifications.resourceSubscriptions[]")
 		}
 		c.target = append(c.target[:0], uri...)
-		if d = g.opt.Engine.Resource(c.target); !d.Allow {
+		if d = g.engine().Resource(c.target); !d.Allow {
 			return d
 		}
 	}
@@ -188,10 +188,10 @@ func (g *Guard) giveUp(m *jsonrpc.Message) (held, sent *call) {
 func (g *Guard) notification(m *jsonrpc.Message, direction Kind) Decision {
 	method, known := Lookup(m.Method)
 	if !known || method.Kinds&direction == 0 {
-		return g.opt.Engine.Method(m.Method, direction)
+		return g.engine().Method(m.Method, direction)
 	}
 	if uri, ok := m.Text(jsonrpc.URI); ok && method.Target == ResourceTarget {
-		return g.opt.Engine.Resource(uri)
+		return g.engine().Resource(uri)
 	}
 	return allowed(DefaultRule)
 }

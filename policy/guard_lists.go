@@ -80,17 +80,17 @@ func (g *Guard) visible(list List, token []byte) bool {
 	}
 	name, ok := jsonrpc.Text(token)
 	if !ok {
-		return !g.opt.Engine.HasRules()
+		return !g.engine().HasRules()
 	}
 	switch list {
 	case ToolList:
-		return g.opt.Engine.Tool(name).Allow
+		return g.engine().Tool(name).Allow
 	case PromptList:
-		return g.opt.Engine.Prompt(name).Allow
+		return g.engine().Prompt(name).Allow
 	case ResourceList:
-		return g.opt.Engine.Resource(name).Allow
+		return g.engine().Resource(name).Allow
 	case TemplateList:
-		return g.opt.Engine.Template(name).Allow
+		return g.engine().Template(name).Allow
 	case NoList:
 	}
 	return false

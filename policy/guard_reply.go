@@ -32,9 +32,9 @@ func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
 	}
 	if c.method.Target == ToolTarget && !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule {
 		switch {
-		case g.opt.Engine.HideDenied():
+		case g.engine().HideDenied():
 			return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)
-		case g.opt.Engine.OnDeny() == OnDenyToolError:
+		case g.engine().OnDeny() == OnDenyToolError:
 			return jsonrpc.NewResult(c.id, toolError(denialText(d)+" (rule "+d.Rule+")", c.modern))
 		}
 	}

@@ -81,7 +81,7 @@ func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) Decision {
 		default:
 			return denied(inputRule, "the server asked for input of an unknown kind")
 		}
-		if d := g.opt.Engine.ServerRequest(string(method)); !d.Allow {
+		if d := g.engine().ServerRequest(string(method)); !d.Allow {
 			return d
 		}
 	}
@@ -174,9 +174,9 @@ func (g *Guard) admitServer(m *jsonrpc.Message, now time.Time) (*call, Decision)
 	case !handshake:
 		return c, denied(directionRule, "a server makes no requests unless the client has sent initialize")
 	case known:
-		return c, g.opt.Engine.ServerRequest(m.Method)
+		return c, g.engine().ServerRequest(m.Method)
 	default:
-		return c, g.opt.Engine.Method(m.Method, ServerRequest)
+		return c, g.engine().Method(m.Method, ServerRequest)
 	}
 }
 
