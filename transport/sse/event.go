@@ -44,32 +44,23 @@ func appendField(dst []byte, name, value string) []byte {
 }
 
 func appendData(dst, data []byte) []byte {
+	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 { // as a rule, and much faster
+		return appendLine(dst, data)
+	}
 	for {
-		line := data
-		end := lineEnd(data)
-		if end >= 0 {
-			line = data[:end]
-		}
-		dst = append(dst, "data: "...)
-		dst = append(dst, line...)
-		dst = append(dst, '\n')
+		end := bytes.IndexAny(data, "\r\n")
 		if end < 0 {
-			return dst
+			return appendLine(dst, data)
 		}
+		dst = appendLine(dst, data[:end])
 		data = data[end+breakLen(data[end:]):]
 	}
 }
 
-// lineEnd returns where the first line of data ends, -1 if it is the last one.
-func lineEnd(data []byte) int {
-	lf := bytes.IndexByte(data, '\n')
-	if lf >= 0 {
-		data = data[:lf]
-	}
-	if cr := bytes.IndexByte(data, '\r'); cr >= 0 {
-		return cr
-	}
-	return lf
+func appendLine(dst, line []byte) []byte {
+	dst = append(dst, "data: "...)
+	dst = append(dst, line...)
+	return append(dst, '\n')
 }
 
 // breakLen returns the length of the line break that b begins with.
