@@ -45,7 +45,7 @@ func (e *exitError) Unwrap() error { return e.err }
 // run executes the command line and returns the exit code.
 func (a *app) run(args []string) int {
 	root := a.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(compatible(args))
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

@@ -151,6 +151,12 @@ func (d *document) complete(c *config) {
 	for i := range c.Servers {
 		c.Servers[i] = c.Servers[i].withDefaults(d.folder)
 	}
+	for key, path := range map[string]*string{"cert_file": &c.TLS.CertFile, "key_file": &c.TLS.KeyFile, "client_ca_file": &c.TLS.ClientCAFile} {
+		d.invalid("tls", noTilde(key, *path))
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(d.folder, *path)
+		}
+	}
 	d.invalid("audit", noTilde("path", c.Audit.Path))
 	if path := c.Audit.Path; path != "" && !filepath.IsAbs(path) {
 		c.Audit.Path = filepath.Join(d.folder, path)

@@ -67,7 +67,7 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 	folder := filepath.Dir(got.Path)
 	want := &config{
 		Listen: ":9090",
-		TLS:    tlsConfig{CertFile: "cert.pem", KeyFile: "key.pem", ClientCAFile: "ca.pem"},
+		TLS:    tlsConfig{CertFile: filepath.Join(folder, "cert.pem"), KeyFile: filepath.Join(folder, "key.pem"), ClientCAFile: filepath.Join(folder, "ca.pem")},
 		Servers: []server{
 			{
 				Name: "filesystem", Transport: "stdio", Command: "npx",
