@@ -16,6 +16,10 @@ const ownTimeout = 30 * time.Second
 // ErrUnanswered is what Exchange returns where the inspector lets no answer through at all.
 var ErrUnanswered = errors.New("the request has no answer")
 
+// ErrResumable is what deliver returns where the client is gone but may ask for the rest elsewhere: the request stays open, and
+// Listen brings its answer.
+var ErrResumable = errors.New("the client may resume")
+
 // A Link is what Relay is to two pipes, for a client that comes in single messages (HTTP POSTs): it joins them to an
 // Upstream under one Inspector. Its methods may be called beside one another.
 type Link struct {
@@ -149,8 +153,8 @@ func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
 		undelivered = x.arrive(ctx, a)
 		return undelivered
 	})
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(undelivered, ErrResumable) {
+		return undelivered
 	}
 	x.lost(m.ID, err)
 	if undelivered != nil {
