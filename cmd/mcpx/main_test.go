@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,7 +31,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// mockMain does what examples/mock-mcp does, except that the server minds no arguments.
+// mockMain does what examples/mock-mcp does, except that it serves stdio unless told otherwise, and minds no arguments there.
 func mockMain() {
 	if err := runMock(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,6 +40,9 @@ func mockMain() {
 }
 
 func runMock(args []string) error {
+	if len(args) == 2 && args[0] == "serve" {
+		return serveMock(args[1])
+	}
 	if len(args) != 2 || args[0] != "play" {
 		return mock.Serve(context.Background(), os.Stdin, os.Stdout, os.Getenv(mock.ControlVariable))
 	}
@@ -45,6 +51,17 @@ func runMock(args []string) error {
 		return err
 	}
 	return play.Run(context.Background(), play.Programs{MCPX: args[1], Mock: self}, os.Stdout, os.Stderr)
+}
+
+// serveMock serves over HTTP until it is killed or interrupted.
+func serveMock(address string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return mock.ServeHTTP(ctx, listener, os.Getenv(mock.ControlVariable))
 }
 
 func TestScripts(t *testing.T) {

@@ -3,8 +3,8 @@
 // on its users does. It is built on mcp-go's server.
 //
 // It harms nothing: dangerous_delete only claims to delete, and read_file reads regular files of at
-// most 64 KiB with the rights of whoever started it. It answers one request after the other and
-// speaks the revisions up to 2025-11-25, no later one.
+// most 64 KiB with the rights of whoever started it. It asks nobody for a credential. Over stdio ([Serve]) it
+// answers one request after the other and speaks the revisions up to 2025-11-25, over HTTP ([Handler]) all of them.
 package mock
 
 import (
@@ -112,15 +112,22 @@ func (s *session) obey() error {
 // the client has initialized.
 func (s *session) define(m Mutation) {
 	s.mutation = m
-	s.server.SetTools(tools(m)...)
-	s.server.SetPrompts(prompt(m))
+	define(s.server, m)
 }
 
-func (s *session) wanted() Mutation {
-	if s.control == "" {
+func (s *session) wanted() Mutation { return wanted(s.control) }
+
+func define(s *server.MCPServer, m Mutation) {
+	s.SetTools(tools(m)...)
+	s.SetPrompts(prompt(m))
+}
+
+// wanted gives what a control file says.
+func wanted(control string) Mutation {
+	if control == "" {
 		return Mutation{}
 	}
-	text, err := os.ReadFile(s.control)
+	text, err := os.ReadFile(control)
 	if err != nil {
 		return Mutation{}
 	}

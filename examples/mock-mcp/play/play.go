@@ -20,7 +20,7 @@ const timeout = time.Minute
 // Programs are the files that play together.
 type Programs struct {
 	MCPX string
-	Mock string // mock-mcp; without arguments it is the server
+	Mock string // mock-mcp; with the argument stdio it is the server
 }
 
 // Run plays the demo in a folder of its own, which it removes, and tells the story on out. What mcpx said goes to

@@ -50,7 +50,7 @@ func (p *player) mcpx(ctx context.Context, args ...string) *exec.Cmd {
 
 // dial starts the wrapper, as any client would start the server, and joins the official Go SDK's client to it.
 func (p *player) dial(ctx context.Context) error {
-	command := p.mcpx(ctx, "wrap", "--name", "mock", "--config", p.config, "--", p.programs.Mock)
+	command := p.mcpx(ctx, "wrap", "--name", "mock", "--config", p.config, "--", p.programs.Mock, "stdio")
 	p.changed = make(chan struct{}, 1)
 	client := mcp.NewClient(&mcp.Implementation{Name: "mcpx-demo", Version: "1"}, &mcp.ClientOptions{
 		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) {
