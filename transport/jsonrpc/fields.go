@@ -5,31 +5,33 @@ type Field uint8
 
 const (
 	// params
-	Name            Field = iota // tools/call, prompts/get
-	URI                          // resources/*, notifications/resources/updated
-	Arguments                    // tools/call, prompts/get
-	Ref                          // completion/complete
-	RefType                      // params.ref.type
-	RefName                      // params.ref.name
-	RefURI                       // params.ref.uri
-	Cursor                       // lists
-	RequestID                    // notifications/cancelled
-	ProgressToken                // notifications/progress
-	ProtocolVersion              // initialize: params and result
-	ClientInfo                   // initialize
-	Capabilities                 // initialize: params and result
-	Task                         // tools/call as a task
-	TaskID                       // tasks/*
-	InputResponses               // answers to input_required
-	RequestState                 // params and result
-	Notifications                // subscriptions/listen
-	Subscriptions                // params.notifications.resourceSubscriptions
-	Meta                         // _meta of params and result
-	MetaVersion                  // _meta: io.modelcontextprotocol/protocolVersion
-	MetaClientInfo               // _meta: io.modelcontextprotocol/clientInfo
-	MetaServerInfo               // _meta: io.modelcontextprotocol/serverInfo
-	MetaProgress                 // _meta.progressToken
-	MetaTraceparent              // _meta.traceparent (W3C Trace Context)
+	Name             Field = iota // tools/call, prompts/get
+	URI                           // resources/*, notifications/resources/updated
+	Arguments                     // tools/call, prompts/get
+	Ref                           // completion/complete
+	RefType                       // params.ref.type
+	RefName                       // params.ref.name
+	RefURI                        // params.ref.uri
+	Cursor                        // lists
+	RequestID                     // notifications/cancelled
+	ProgressToken                 // notifications/progress
+	ProtocolVersion               // initialize: params and result
+	ClientInfo                    // initialize
+	Capabilities                  // initialize: params and result
+	Task                          // tools/call as a task
+	TaskID                        // tasks/*
+	InputResponses                // answers to input_required
+	RequestState                  // params and result
+	Notifications                 // subscriptions/listen
+	Subscriptions                 // params.notifications.resourceSubscriptions
+	Meta                          // _meta of params and result
+	MetaVersion                   // _meta: io.modelcontextprotocol/protocolVersion
+	MetaClientInfo                // _meta: io.modelcontextprotocol/clientInfo
+	MetaServerInfo                // _meta: io.modelcontextprotocol/serverInfo
+	MetaProgress                  // _meta.progressToken
+	MetaTraceparent               // _meta.traceparent (W3C Trace Context)
+	MetaSubscription              // _meta: io.modelcontextprotocol/subscriptionId
+	MetaLogLevel                  // _meta: io.modelcontextprotocol/logLevel
 
 	// result
 	Tools
@@ -122,9 +124,9 @@ var meta = object{
 	{name: metaPrefix + "clientInfo", field: MetaClientInfo},
 	{name: metaPrefix + "serverInfo", field: MetaServerInfo},
 	{name: metaPrefix + "clientCapabilities", field: noField},
-	{name: metaPrefix + "subscriptionId", field: noField},
+	{name: metaPrefix + "subscriptionId", field: MetaSubscription},
 	{name: metaPrefix + "related-task", field: noField},
-	{name: metaPrefix + "logLevel", field: noField},
+	{name: metaPrefix + "logLevel", field: MetaLogLevel},
 	{name: "traceparent", field: MetaTraceparent},
 }
 

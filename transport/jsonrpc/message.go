@@ -35,8 +35,8 @@ type Message struct {
 	Fault  *Fault // Invalid only
 	Own    bool   // made here, not received
 
-	params, result, failure span
-	fields                  [fieldCount]span
+	id, params, result, failure span // id is not known of what was refused
+	fields                      [fieldCount]span
 }
 
 // A span is a part of Message.Raw; an absent member has none (end 0).

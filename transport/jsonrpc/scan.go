@@ -133,6 +133,9 @@ func (s *Scanner) classify() bool {
 			return s.fail(0, InvalidRequest, "the id must be a string of at most 256 bytes or an integer of at most 2^53-1") >= 0
 		}
 	}
+	if !m.ID.IsZero() {
+		m.id = s.parts[partRequestID]
+	}
 	switch {
 	case hasMethod && !hasResult && !hasError:
 		return s.call()
