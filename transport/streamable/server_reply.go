@@ -69,6 +69,13 @@ func (r *Reply) Deliver(a transport.Arrival) error {
 // Done reports whether an answer was written.
 func (r *Reply) Done() bool { return r.done }
 
+// End takes back what the reply asked of the connection, which may serve other requests.
+func (r *Reply) End() {
+	if r.streaming {
+		_ = http.NewResponseController(r.W).SetWriteDeadline(time.Time{}) // see writeEvent
+	}
+}
+
 // Started reports whether anything was written, so that the status cannot be chosen any more.
 func (r *Reply) Started() bool { return r.done || r.streaming }
 
@@ -101,6 +108,9 @@ func (r *Reply) startStream() error {
 
 func (r *Reply) writeEvent(a transport.Arrival) error {
 	e := sse.Event{ID: a.EventID, HasID: a.EventID != "", Retry: a.Retry}
+	if e.HasID {
+		e.Data = []byte{} // a priming event has data, and it is empty (2025-11-25, "Sending Messages to the Server")
+	}
 	if a.Message != nil {
 		e.Data = escapeSeparators(a.Message.Raw)
 	}
