@@ -59,8 +59,12 @@ type Incoming struct {
 // A Rejection is an answer to a POST that holds no message to be judged.
 type Rejection struct {
 	Status int
+	Reason string           // for the record
 	Answer *jsonrpc.Message // the error; it carries the request's id where that could be read
 }
+
+// ModernHead reports whether a request without a body names a revision that has no sessions.
+func ModernHead(h http.Header) bool { return h.Get(headerVersion) >= modernSince }
 
 // Reset makes in ready for the next POST and keeps its memory, unless that is much.
 func (in *Incoming) Reset() {
@@ -85,7 +89,7 @@ func (in *Incoming) Read(r *http.Request, limits ServerLimits) *Rejection {
 	m := &in.Message
 	in.scanner.Scan(in.body, m)
 	if m.Kind == jsonrpc.Invalid {
-		return &Rejection{http.StatusBadRequest, jsonrpc.NewError(m.ID, m.Fault.Code, "message refused: "+m.Fault.Reason, nil)}
+		return &Rejection{http.StatusBadRequest, m.Fault.Reason, jsonrpc.NewError(m.ID, m.Fault.Code, "message refused: "+m.Fault.Reason, nil)}
 	}
 	version, named := m.Text(jsonrpc.MetaVersion)
 	in.Modern = in.Version >= modernSince || named
@@ -103,7 +107,7 @@ func (in *Incoming) reject(status, code int, reason string, data []byte) *Reject
 	if in.Message.Kind == jsonrpc.Request {
 		id = in.Message.ID
 	}
-	return &Rejection{status, jsonrpc.NewError(id, code, reason, data)}
+	return &Rejection{status, reason, jsonrpc.NewError(id, code, reason, data)}
 }
 
 // readHead reads what the headers say beside the message. A header that comes twice could be read either way.
