@@ -124,24 +124,31 @@ func (g *guarded) Call(ctx context.Context, request *jsonrpc.Message, yield tran
 	if err != nil {
 		return g.breaker.refusal(err)
 	}
-	evidence := errNoEvidence // also after a panic: the place of a probe must be free again
+	if request.Method == "subscriptions/listen" || g.breaker.state.Load() == int32(gobreaker.StateHalfOpen) {
+		return g.callAndWatch(ctx, request, yield, done)
+	}
+	evidence := errNoEvidence // also after a panic
+	defer func() { done(evidence) }()
+	err = g.Upstream.Call(ctx, request, yield)
+	evidence = evidenceOf(ctx, err)
+	return err
+}
+
+// callAndWatch takes the first sign of life for a success: the end of the call may be hours away.
+func (g *guarded) callAndWatch(ctx context.Context, request *jsonrpc.Message, yield transport.Yield, done func(error)) error {
+	told, evidence := false, errNoEvidence
 	defer func() {
-		if done != nil {
+		if !told {
 			done(evidence)
 		}
 	}()
-	take := yield
-	if request.Method == "subscriptions/listen" || g.breaker.state.Load() == int32(gobreaker.StateHalfOpen) {
-		// Its end may be hours away, and a sign of life is all that we wait for.
-		take = func(a transport.Arrival) error {
-			if done != nil {
-				done(nil)
-				done = nil
-			}
-			return yield(a)
+	err := g.Upstream.Call(ctx, request, func(a transport.Arrival) error {
+		if !told {
+			told = true
+			done(nil)
 		}
-	}
-	err = g.Upstream.Call(ctx, request, take)
+		return yield(a)
+	})
 	evidence = evidenceOf(ctx, err)
 	return err
 }
