@@ -1,0 +1,121 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/transport"
+	"github.com/rohitgs28/mcpx/transport/streamable"
+)
+
+// verifyAgain is how long the lists of an HTTP server are relied on before they are read again: nothing tells us that such a
+// server was replaced. A child's are relied on until it says otherwise, or is started again.
+const verifyAgain = 5 * time.Minute
+
+// A backend is one server as long as its entry stays the same: what was opened for it, and what is known of it. It outlives
+// configurations.
+type backend struct {
+	cfg        Server // without the policy, which is the routes'
+	limits     Limits
+	inspection integrity.Config
+
+	pins   *integrity.Pins // nil: tool integrity is off
+	census *policy.Census
+	prober *prober
+
+	opener opener
+	houses houses
+}
+
+// An openKey says for whom an upstream is opened.
+type openKey struct {
+	modern    bool
+	principal string
+	session   string // of a legacy client; "" for a single request
+}
+
+// An opener makes upstreams to one server, and is what they share. Its methods may be called beside one another.
+type opener interface {
+	// open returns an upstream for a session or a single request. It is cheap: nothing is connected or started yet.
+	open(key openKey) (transport.Upstream, error)
+	// check finds out how the server is, without starting anything.
+	check(ctx context.Context) (state string, err error)
+	// close ends everything, and waits for it for a bounded time.
+	close()
+}
+
+// newBackend makes what a server needs. It connects to nothing yet.
+func (h *Hub) newBackend(server Server, cfg Config) (*backend, error) {
+	b := &backend{cfg: withoutPolicy(server), limits: cfg.Limits, inspection: cfg.Inspection}
+	maxAge := verifyAgain
+	if server.Command != "" {
+		maxAge = 0
+	}
+	b.census = policy.NewCensus(maxAge)
+	var err error
+	if h.opt.Pins != nil {
+		if b.pins, err = h.opt.Pins(server.Name); err != nil {
+			return nil, fmt.Errorf("pins of server %q: %w", server.Name, err)
+		}
+	}
+	if b.opener, err = h.newOpener(server, cfg.Limits, b.census); err != nil {
+		return nil, fmt.Errorf("server %q: %w", server.Name, err)
+	}
+	b.houses.open = b.opener.open
+	b.prober = newProber(b.opener.check, h.log.With().Str("server", server.Name).Logger())
+	return b, nil
+}
+
+// newOpener finds the transport.
+func (h *Hub) newOpener(server Server, limits Limits, census *policy.Census) (opener, error) {
+	switch server.Transport {
+	case "http":
+		pool, err := streamable.NewPool(streamable.ClientOptions{
+			URL: server.URL, Headers: server.Headers, MaxMessage: limits.MaxMessage, MaxDepth: limits.MaxDepth, Timeout: server.RequestTimeout,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return newRemote(pool, h.opt.Version), nil
+	default:
+		return nil, fmt.Errorf("transport %q cannot be served by the hub: use http, stdio or sse", server.Transport)
+	}
+}
+
+// serves reports whether the backend is what a new configuration needs.
+func (b *backend) serves(server Server, cfg Config) bool {
+	return reflect.DeepEqual(b.cfg, withoutPolicy(server)) && b.limits == cfg.Limits && reflect.DeepEqual(b.inspection, cfg.Inspection)
+}
+
+func withoutPolicy(s Server) Server {
+	s.Policy = policy.Config{}
+	return s
+}
+
+func (b *backend) close() {
+	b.prober.close()
+	b.houses.close()
+	b.opener.close()
+}
+
+// A remote opens sessions at a Streamable HTTP server over one pool of connections.
+type remote struct {
+	pool   *streamable.Pool
+	health checkup
+}
+
+func newRemote(pool *streamable.Pool, version string) *remote {
+	r := &remote{pool: pool}
+	r.health = askOverNetwork(func() (transport.Upstream, error) { return r.open(openKey{}) }, version)
+	return r
+}
+
+func (r *remote) open(openKey) (transport.Upstream, error) { return streamable.NewClient(r.pool), nil }
+
+func (r *remote) check(ctx context.Context) (string, error) { return r.health(ctx) }
+
+func (r *remote) close() { _ = r.pool.Close() }

@@ -1,0 +1,231 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
+)
+
+// Options are what a Hub works with beside its configuration.
+type Options struct {
+	Log     zerolog.Logger
+	Record  *audit.Log                                          // required; closed by the caller after Serve has returned
+	Pins    func(server string) (*integrity.Pins, error)        // nil pins: tool integrity is off; a nil func: off for all
+	Version string                                              // of mcpx
+	Started func(addr string)                                   // is told the address once the hub listens; nil: nobody
+	Listen  func(network, address string) (net.Listener, error) // nil: net.Listen
+}
+
+// A Hub is one gateway. Its methods may be called beside one another.
+type Hub struct {
+	opt      Options
+	log      zerolog.Logger
+	ctx      context.Context // ends when the hub stops serving
+	stop     context.CancelFunc
+	metrics  *metrics
+	sessions *sessions
+	state    atomic.Pointer[state]
+	streams  context.Context // ends when streams without an end have to
+	endAll   context.CancelFunc
+	draining atomic.Bool
+	certs    *certificates // nil without TLS
+
+	reloading sync.Mutex // one at a time
+	retiring  sync.WaitGroup
+}
+
+// A state is what one configuration makes of the hub. Requests take the one that they find when they begin.
+type state struct {
+	cfg    Config
+	routes map[string]*route
+	auth   *auth.Authenticator
+	door   *door
+	about  http.Handler // RFC 9728 metadata
+	health []patient
+}
+
+// How long the hub waits for what it does not control.
+const (
+	headPatience  = 10 * time.Second // for a request's headers
+	bodyPatience  = 30 * time.Second // for its body
+	idlePatience  = 2 * time.Minute  // for the next request on a connection
+	drainPatience = 15 * time.Second // for what is in flight when the hub stops
+	maxHeader     = 32 << 10         // bytes of a request's headers
+)
+
+// New returns a hub that is ready to serve cfg. It starts no server yet.
+func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
+	if opt.Record == nil {
+		return nil, errors.New("a hub needs an audit log")
+	}
+	h := &Hub{opt: opt, log: opt.Log, metrics: newMetrics(opt.Version), sessions: newSessions()}
+	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
+	h.streams, h.endAll = context.WithCancel(h.ctx)
+	h.metrics.countSessions(h.sessions.count)
+	if cfg.TLS != (TLS{}) {
+		var err error
+		if h.certs, err = newCertificates(cfg.TLS, h.log); err != nil {
+			return nil, err
+		}
+	}
+	next, err := h.build(cfg, nil)
+	if err != nil {
+		h.stop()
+		return nil, err
+	}
+	h.use(next)
+	return h, nil
+}
+
+func (h *Hub) use(s *state) {
+	breakers := make(map[string]*breaker, len(s.routes))
+	for name, rt := range s.routes {
+		breakers[name] = rt.breaker
+	}
+	h.metrics.setServers(breakers)
+	h.state.Store(s)
+}
+
+// Reload replaces the configuration. What is in flight ends under the old one; servers whose entry is unchanged keep their
+// connections, children, breakers and pins; open sessions go by the new rules from their next message on. After an error the
+// old configuration keeps serving.
+func (h *Hub) Reload(cfg Config) error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	old := h.state.Load()
+	if cfg.Listen != old.cfg.Listen {
+		return fmt.Errorf("listen: cannot change from %q to %q while the gateway runs: start it again", old.cfg.Listen, cfg.Listen)
+	}
+	if cfg.TLS != old.cfg.TLS {
+		return errors.New("tls: other files cannot be named while the gateway runs: start it again (new content is read by itself)")
+	}
+	next, err := h.build(cfg, old)
+	if err != nil {
+		h.metrics.reload(false)
+		return err
+	}
+	if h.certs != nil {
+		if err := h.certs.reload(); err != nil {
+			h.log.Error().Err(err).Msg("the new certificate cannot be used: the old one stays")
+		}
+	}
+	h.use(next)
+	h.metrics.reload(true)
+	h.sessions.each(func(s *session) {
+		if rt := next.routes[s.server]; rt != nil {
+			s.guard.SetRules(rt.engineFor(s.principal), rt.limiter)
+		}
+	})
+	h.retiring.Go(func() { h.retire(old, next) })
+	return nil
+}
+
+// retire ends what the new configuration has no use for.
+func (h *Hub) retire(old, next *state) {
+	kept := func(rt *route) bool {
+		now := next.routes[rt.cfg.Name]
+		return now != nil && now.backend == rt.backend
+	}
+	h.sessions.endWhere(func(s *session) bool {
+		rt := old.routes[s.server]
+		return rt != nil && !kept(rt)
+	})
+	if old.auth != next.auth {
+		old.auth.Close()
+	}
+	for _, rt := range old.routes {
+		if !kept(rt) {
+			rt.backend.close()
+		}
+	}
+}
+
+// build makes the state of a configuration, and takes from the old one what has not changed.
+func (h *Hub) build(cfg Config, old *state) (*state, error) {
+	next := &state{cfg: cfg, routes: make(map[string]*route)}
+	var err error
+	if old != nil && reflect.DeepEqual(old.cfg.Auth, cfg.Auth) {
+		next.auth = old.auth
+	} else if next.auth, err = auth.New(h.ctx, cfg.Auth, auth.Options{Log: h.log}); err != nil {
+		return nil, err
+	}
+	var limiter *policy.Limiter
+	if old != nil && old.cfg.RateLimit == cfg.RateLimit {
+		limiter = old.limiter()
+	}
+	if limiter == nil {
+		limiter = policy.NewLimiter(cfg.RateLimit, nil)
+	}
+	var made []*backend
+	for _, server := range cfg.Servers {
+		rt, fresh, err := h.route(server, cfg, old)
+		if err != nil {
+			for _, b := range made {
+				b.close()
+			}
+			return nil, err
+		}
+		if fresh {
+			made = append(made, rt.backend)
+		}
+		rt.limiter = limiter
+		next.routes[server.Name] = rt
+	}
+	next.door = newDoor(cfg.CORS, cfg.Auth.OAuth.Resource)
+	next.about = next.auth.Metadata(func(name string) bool { return next.routes[name] != nil })
+	for i := range cfg.Servers {
+		server := &next.cfg.Servers[i]
+		next.health = append(next.health, patient{server: server, prober: next.routes[server.Name].backend.prober})
+	}
+	return next, nil
+}
+
+// route is that of a server, nil if there is none, or no state.
+func (s *state) route(name string) *route {
+	if s == nil {
+		return nil
+	}
+	return s.routes[name]
+}
+
+func (s *state) limiter() *policy.Limiter {
+	for _, rt := range s.routes {
+		return rt.limiter
+	}
+	return nil
+}
+
+// route makes the route of one server. fresh: its backend is new.
+func (h *Hub) route(server Server, cfg Config, old *state) (rt *route, fresh bool, err error) {
+	if rt, err = newRoute(server, cfg.Clients); err != nil {
+		return nil, false, err
+	}
+	rt.limits, rt.metrics = cfg.Limits, h.metrics
+	var former *breaker
+	if before := old.route(server.Name); before != nil && before.backend.serves(server, cfg) {
+		rt.backend, former = before.backend, before.breaker
+	} else if rt.backend, err = h.newBackend(server, cfg); err != nil {
+		return nil, false, err
+	} else {
+		fresh = true
+	}
+	rt.breaker = newBreaker(server.Name, cfg.Breaker, h.metrics, former)
+	rt.guarding = policy.GuardOptions{
+		Server: server.Name, Pins: rt.backend.pins, Log: h.opt.Record, Inspection: cfg.Inspection,
+		MaxPages: cfg.Limits.MaxPages, Census: rt.backend.census,
+	}
+	return rt, fresh, nil
+}

@@ -1,0 +1,45 @@
+package hub
+
+import (
+	"net/http"
+	"time"
+)
+
+// A recorder notes what becomes of one HTTP request, for the metrics.
+type recorder struct {
+	http.ResponseWriter
+	began  time.Time
+	server string // "" for what is no server's
+	method string // of the message, "" for none
+	status int    // 0: nothing was written
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// count adds a request that has ended to the metrics.
+func (h *Hub) count(rec *recorder, r *http.Request) {
+	method := rec.method
+	if method == "" {
+		method = r.Method
+	}
+	status := rec.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h.metrics.request(rec.server, method, status, time.Since(rec.began))
+}

@@ -1,0 +1,213 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/rohitgs28/mcpx/hub/auth"
+)
+
+// Serve listens and serves until ctx ends, then lets what is in flight come to its end for a bounded time, ends the sessions
+// and stops the children. It is called once.
+func (h *Hub) Serve(ctx context.Context) error {
+	defer h.stop()
+	cfg := h.state.Load().cfg
+	listen := h.opt.Listen
+	if listen == nil {
+		listen = net.Listen
+	}
+	listener, err := listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headPatience,
+		IdleTimeout:       idlePatience,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(serverLog{h.log}, "", 0),
+	}
+	served := make(chan error, 1)
+	if h.certs != nil {
+		server.TLSConfig = h.certs.config()
+		go func() { served <- server.ServeTLS(listener, "", "") }()
+	} else {
+		go func() { served <- server.Serve(listener) }()
+	}
+	if h.opt.Started != nil {
+		h.opt.Started(listener.Addr().String())
+	}
+	sweeping := make(chan struct{})
+	go func() { defer close(sweeping); h.sweep() }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = h.drain(server)
+	}
+	h.stop()
+	<-sweeping
+	h.close()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// drain stops taking requests and waits for those in flight. Streams that have no end are ended.
+func (h *Hub) drain(server *http.Server) error {
+	h.draining.Store(true)
+	h.endAll()
+	patience, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	if err := server.Shutdown(patience); err != nil {
+		h.stop()
+		return server.Close()
+	}
+	return nil
+}
+
+// close ends what the hub has opened: sessions first, which are told to their servers.
+func (h *Hub) close() {
+	h.retiring.Wait()
+	h.sessions.endWhere(func(*session) bool { return true })
+	s := h.state.Load()
+	for _, rt := range s.routes {
+		rt.backend.close()
+	}
+	s.auth.Close()
+}
+
+// sweep ends idle sessions.
+func (h *Hub) sweep() {
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case now := <-ticker.C:
+			h.sessions.endWhere(func(s *session) bool { return s.idle(now) })
+		}
+	}
+}
+
+// A serverLog takes what net/http has to say, which is about clients that break off.
+type serverLog struct{ log zerolog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	l.log.Debug().Bytes("detail", bytes.TrimSpace(line)).Msg("http")
+	return len(line), nil
+}
+
+// ServeHTTP is the way of every request: request id, origin, what needs no credential, credential, then what it asks for.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := h.state.Load()
+	rec := &recorder{ResponseWriter: w, began: time.Now()}
+	defer h.count(rec, r)
+	beginResponse(rec, r)
+	if !s.door.admit(rec, r) || h.serveOpen(rec, r, s) {
+		return
+	}
+	name, isServer := strings.CutPrefix(r.URL.Path, "/mcp/")
+	if !isServer {
+		name = ""
+	}
+	var principal auth.Principal
+	if isServer || !slices.Contains(s.cfg.Auth.PublicPaths, r.URL.Path) {
+		var err error
+		if principal, err = s.auth.Authenticate(r, name); err != nil {
+			h.challenge(rec, err)
+			return
+		}
+	}
+	if !isServer {
+		h.servePage(rec, r, s)
+		return
+	}
+	rt := s.routes[name]
+	if rt == nil {
+		writeError(rec, http.StatusNotFound, "unknown_server", "no server of this name is served here")
+		return
+	}
+	rec.server = name
+	switch r.Method {
+	case http.MethodPost:
+		h.servePost(rec, r, rt, principal.Name)
+	case http.MethodGet:
+		h.serveStream(rec, r, rt, principal.Name)
+	case http.MethodDelete:
+		h.serveDelete(rec, r, rt, principal.Name)
+	default:
+		rec.Header().Set("Allow", "GET, POST, DELETE")
+		writeError(rec, http.StatusMethodNotAllowed, "method_not_allowed", "use POST, or GET and DELETE inside a session")
+	}
+}
+
+// serveOpen serves what needs no credential, and reports whether it was asked for that.
+func (h *Hub) serveOpen(w http.ResponseWriter, r *http.Request, s *state) bool {
+	switch {
+	case r.URL.Path == "/healthz":
+		serveAlive(w, r)
+	case r.URL.Path == "/readyz":
+		serveReady(w, h.missing(s))
+	case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+		s.about.ServeHTTP(w, r)
+	default:
+		return false
+	}
+	return true
+}
+
+// missing says what keeps the hub from serving, "" for nothing.
+func (h *Hub) missing(s *state) string {
+	if h.draining.Load() {
+		return "the gateway is stopping"
+	}
+	if err := s.auth.Ready(); err != nil {
+		h.log.Debug().Err(err).Msg("not ready")
+		return "the keys that tokens are checked with are not there yet"
+	}
+	return ""
+}
+
+// challenge answers a request without a good credential.
+func (h *Hub) challenge(w http.ResponseWriter, err error) {
+	h.metrics.authFailure()
+	var c *auth.Challenge
+	if !errors.As(err, &c) {
+		h.log.Error().Err(err).Msg("authentication failed")
+		writeError(w, http.StatusInternalServerError, "internal", "the credential could not be checked")
+		return
+	}
+	c.SetHeader(w.Header())
+	writeError(w, c.Status, c.Code, c.Message)
+}
+
+// servePage serves what is not a server's endpoint.
+func (h *Hub) servePage(w http.ResponseWriter, r *http.Request, s *state) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeError(w, http.StatusMethodNotAllowed, "method_not_allowed", "use GET")
+		return
+	}
+	switch r.URL.Path {
+	case "/health":
+		serveHealth(w, r, s.health)
+	case "/servers":
+		serveListing(w, s.cfg.Servers)
+	case "/metrics":
+		h.metrics.handler().ServeHTTP(w, r)
+	default:
+		writeError(w, http.StatusNotFound, "not_found", "nothing is served here: MCP servers are under /mcp/{server}")
+	}
+}

@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rohitgs28/mcpx/transport"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+	"github.com/rohitgs28/mcpx/transport/streamable"
+)
+
+// keepAlive is how often a silent stream is written to, so that what stands in between keeps it open.
+const keepAlive = 25 * time.Second
+
+// serveStream gives a legacy session what its server says unasked (GET). Last-Event-ID is the server's own to understand.
+func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request, rt *route, principal string) {
+	s := h.sessionOf(w, r, rt, principal)
+	if s == nil {
+		return
+	}
+	s.enter()
+	defer s.leave()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer context.AfterFunc(h.streams, cancel)()
+	out := listening{reply: streamable.Reply{W: w, Stream: true}}
+	var beat sync.WaitGroup
+	beat.Go(func() { out.beat(ctx) })
+	defer func() {
+		cancel()
+		beat.Wait()
+		out.reply.End()
+	}()
+	err := s.link.Listen(ctx, r.Header.Get("Last-Event-Id"), out.deliver)
+	if err != nil && !out.started() {
+		h.noStream(w, err)
+	}
+}
+
+// noStream answers a GET that brings no stream.
+func (h *Hub) noStream(w http.ResponseWriter, err error) {
+	if errors.Is(err, transport.ErrNoStream) {
+		w.Header().Set("Allow", "POST, DELETE")
+		writeError(w, http.StatusMethodNotAllowed, "no_stream", "this server says nothing unasked")
+		return
+	}
+	status := http.StatusBadGateway
+	if failure := new(transport.Failure); errors.As(err, &failure) && failure.Cause == transport.SessionGone {
+		status = http.StatusNotFound
+	}
+	writeError(w, status, "upstream_unavailable", "the server's stream cannot be opened")
+}
+
+// serveDelete ends a legacy session.
+func (h *Hub) serveDelete(w http.ResponseWriter, r *http.Request, rt *route, principal string) {
+	if s := h.sessionOf(w, r, rt, principal); s != nil {
+		h.sessions.end(s)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// sessionOf finds the session of a request that has no body, or answers why there is none.
+func (h *Hub) sessionOf(w http.ResponseWriter, r *http.Request, rt *route, principal string) *session {
+	ids := r.Header["Mcp-Session-Id"]
+	switch {
+	case streamable.ModernHead(r.Header):
+		w.Header().Set("Allow", "POST")
+		writeMessage(w, http.StatusMethodNotAllowed, jsonrpc.NewError(jsonrpc.ID{}, jsonrpc.InvalidRequest, "this revision has no sessions: use POST", nil))
+	case len(ids) != 1:
+		writeMessage(w, http.StatusBadRequest, jsonrpc.NewError(jsonrpc.ID{}, jsonrpc.InvalidRequest, "exactly one Mcp-Session-Id is needed", nil))
+	default:
+		if s := h.sessions.find(ids[0], rt.cfg.Name, principal); s != nil {
+			return s
+		}
+		writeMessage(w, http.StatusNotFound, jsonrpc.NewError(jsonrpc.ID{}, jsonrpc.InvalidRequest, "no such session: open one with initialize", nil))
+	}
+	return nil
+}
+
+// A listening is a Reply that two goroutines write to: what the server says, and the signs of life in between.
+type listening struct {
+	mu    sync.Mutex
+	reply streamable.Reply // guarded by mu
+}
+
+func (s *listening) deliver(a transport.Arrival) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reply.Deliver(a)
+}
+
+func (s *listening) started() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reply.Started()
+}
+
+// beat writes signs of life once the stream has begun, until ctx ends or the client takes nothing any more.
+func (s *listening) beat(ctx context.Context) {
+	ticker := time.NewTicker(keepAlive)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if !s.alive() {
+			return
+		}
+	}
+}
+
+func (s *listening) alive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.reply.Started() || s.reply.KeepAlive() == nil
+}
