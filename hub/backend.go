@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/streamable"
 )
 
@@ -81,9 +84,52 @@ func (h *Hub) newOpener(server Server, limits Limits, census *policy.Census) (op
 			return nil, err
 		}
 		return newRemote(pool, h.opt.Version), nil
+	case "stdio", "sse":
+		return h.openChildren(server, limits, census), nil
 	default:
 		return nil, fmt.Errorf("transport %q cannot be served by the hub: use http, stdio or sse", server.Transport)
 	}
+}
+
+// openChildren has the children of an entry recorded: no link is theirs.
+func (h *Hub) openChildren(server Server, limits Limits, census *policy.Census) opener {
+	link := h.opt.Record.Link(audit.LinkInfo{Server: server.Name})
+	note := func(e audit.Event) {
+		link.Append(&e)
+		if err := h.opt.Record.Commit(); err != nil {
+			h.log.Error().Err(err).Str("server", server.Name).Msg("an event of a child is not recorded")
+		}
+	}
+	var started atomic.Bool
+	return newChildren(server, limits, childOptions{
+		Version:  h.opt.Version,
+		Log:      h.log,
+		Notified: census.Notified,
+		Doubt:    census.Doubt,
+		Started: func() {
+			if started.Swap(true) {
+				h.metrics.childRestart(server.Name)
+			}
+			note(audit.Event{Kind: audit.Lifecycle, Reason: "server_started"})
+		},
+		Ended: func(cause error, stderr []byte) {
+			e := audit.Event{Kind: audit.Lifecycle, Reason: "server_stopped"}
+			if cause != nil {
+				e.Reason = "server_exited: " + cause.Error()
+			}
+			if len(stderr) > 0 {
+				e.Detail = append(jsonrpc.AppendString([]byte(`{"stderr":`), stderr), '}')
+			}
+			note(e)
+		},
+		Stray: func(m *jsonrpc.Message, reason string) {
+			note(audit.Event{Kind: audit.Anomaly, RequestID: m.ID.Token(), Method: m.Method, Reason: reason, Outcome: "dropped"})
+		},
+		Refused: func(method string) {
+			note(audit.Event{Kind: audit.Decision, Method: method, Decision: "deny", Rule: "isolation",
+				Reason: "the server is shared by all clients, so none of them can be asked", Outcome: "denied"})
+		},
+	})
 }
 
 // serves reports whether the backend is what a new configuration needs.
