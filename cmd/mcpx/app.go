@@ -85,6 +85,7 @@ func (a *app) rootCommand() *cobra.Command {
 policy, notices when the server changes what it says about its tools, and records every decision.`,
 		Example: `  mcpx demo                                       see it work, without any configuration
   mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
+  mcpx hub -c mcpx.yaml --watch                   one address for all servers of the file
   mcpx check mcpx.yaml                            is this configuration sound?
   mcpx policy explain --server filesystem --tool write_file --args '{"path":"/data/x"}'
   mcpx audit tail -f                              watch decisions as they are made`,
@@ -95,7 +96,7 @@ policy, notices when the server changes what it says about its tools, and record
 	root.SetVersionTemplate("{{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configPath, "config", "c", "", "configuration `FILE` (default: see Environment in `mcpx help`)")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "`LEVEL` of what is logged to stderr: debug, info, warn or error")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "`LEVEL` of what is logged to stderr: debug, info, warn or error (hub: info)")
 	flags.BoolVar(&a.json, "json", false, "print JSON where the command prints data")
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("config", cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt))
@@ -113,9 +114,9 @@ policy, notices when the server changes what it says about its tools, and record
 	}
 	wrap := a.wrapCommand()
 	_ = wrap.RegisterFlagCompletionFunc("name", a.completeServers)
-	add(groupUse, wrap, a.checkCommand(), a.demoCommand())
+	add(groupUse, wrap, a.hubCommand(), a.checkCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
-	add(groupOther, a.versionCommand())
+	add(groupOther, a.configCommand(), a.healthCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetUsageTemplate(root.UsageTemplate() + rootHelpTail)

@@ -16,7 +16,7 @@ func (a *app) checkCommand() *cobra.Command {
 with its line and path. Variables must be set and secret files readable, as they must be then.
 
 Exit codes: 0 sound, 1 not sound or not readable.`,
-		Example:           "  mcpx check\n  mcpx check --json examples/mcpx.yaml",
+		Example:           "  mcpx check\n  mcpx check --json mcpx.example.yaml",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -184,6 +184,7 @@ func (d *document) check(c *config) {
 	} {
 		d.invalid(part.path, part.err)
 	}
+	d.invalid("", c.Auth.hubAuth().Validate()) // what only the package that uses it knows
 	if d.given("hub") {
 		d.invalid("hub", c.Hub.Validate())
 	}

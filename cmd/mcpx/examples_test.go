@@ -22,7 +22,7 @@ func TestExampleConfigsAreSound(t *testing.T) {
 	if err != nil || len(files) < 3 {
 		t.Fatalf("examples: %v, %v", files, err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, root+"/mcpx.example.yaml") {
 		if _, err := readConfig(file); err != nil {
 			t.Error(err)
 		}
@@ -31,7 +31,7 @@ func TestExampleConfigsAreSound(t *testing.T) {
 
 // TestFullExampleShowsEveryKey holds the reference to what the loader knows: a key that is added must be explained.
 func TestFullExampleShowsEveryKey(t *testing.T) {
-	text, err := os.ReadFile(examples + "/mcpx.yaml")
+	text, err := os.ReadFile(root + "/mcpx.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestFullExampleShowsEveryKey(t *testing.T) {
 	slices.Sort(known)
 	for _, key := range slices.Compact(known) {
 		if !bytes.Contains(text, []byte(key+":")) && !bytes.Contains(text, []byte("`"+key+"`")) && !bytes.Contains(text, []byte("`"+strings.TrimSuffix(key, "_file"))) {
-			t.Errorf("examples/mcpx.yaml does not show %s", key)
+			t.Errorf("mcpx.example.yaml does not show %s", key)
 		}
 	}
 }

@@ -39,6 +39,8 @@ func blocks(t *testing.T, file, language string) []string {
 // README says it prints. There, … stands for anything.
 func TestREADMECommands(t *testing.T) {
 	environment := readmeEnvironment(t)
+	terminals := newTerminals(t)
+	environment = append(environment, "MOCK_URL=http://"+terminals.mock+"/mcp")
 	var ran []string
 	for _, block := range blocks(t, "README.md", "console") {
 		for _, part := range strings.Split("\n"+block, "\n$ ")[1:] {
@@ -47,8 +49,12 @@ func TestREADMECommands(t *testing.T) {
 			if line == "go test ./..." {
 				continue // this is that command
 			}
+			if program, args, ok := terminals.serves(line); ok {
+				t.Run(line, func(t *testing.T) { terminals.open(t, environment, program, args, want) })
+				continue
+			}
 			t.Run(line, func(t *testing.T) {
-				words := splitWords(line)
+				words := splitWords(strings.ReplaceAll(line, "localhost:8080", terminals.hub))
 				command := exec.CommandContext(t.Context(), words[0], words[1:]...)
 				command.Dir, command.Env = root, environment
 				var stderr bytes.Buffer
@@ -58,13 +64,16 @@ func TestREADMECommands(t *testing.T) {
 				if err != nil && !(denied && exit.ExitCode() == exitDenied && strings.HasPrefix(want, "deny ")) {
 					t.Fatalf("%v\n%s%s", err, out, stderr.Bytes())
 				}
+				if want != "" && !bytes.HasSuffix(out, []byte("\n")) {
+					out = append(out, '\n') // as a terminal shows it
+				}
 				if pattern := wildcard(want); !pattern.Match(bytes.ReplaceAll(out, []byte("\r\n"), []byte("\n"))) {
 					t.Errorf("prints (%v)\n%s%s\nbut the README says\n%s", err, out, stderr.Bytes(), want)
 				}
 			})
 		}
 	}
-	for _, must := range []string{"go run ./cmd/mcpx demo", "go test ./..."} {
+	for _, must := range []string{"go run ./cmd/mcpx demo", "go test ./...", "go run ./examples/mock-mcp", "go run ./cmd/mcpx -c examples/demo.yaml"} {
 		if !slices.Contains(ran, must) {
 			t.Errorf("the README does not show %q", must)
 		}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/rohitgs28/mcpx/hub"
+	"github.com/rohitgs28/mcpx/integrity"
+)
+
+// hubSettings reads the configuration of a running hub, again and again, and says what follows from it.
+type hubSettings struct {
+	path   string // of the file, absolute
+	listen string // --listen: wins over the file
+	log    zerolog.Logger
+	stderr io.Writer // for the warning that is no line of a log
+
+	current  atomic.Pointer[config] // in effect; while one is put into effect, that one
+	lock     atomic.Pointer[integrity.File]
+	unserved []string // said last
+
+	mu     sync.Mutex
+	warned bool // the gateway is exposed, and that was said; guarded by mu
+}
+
+func (a *app) hubSettings(f hubFlags) (*hubSettings, error) {
+	if f.listen != "" {
+		if err := validListen(f.listen); err != nil {
+			return nil, &exitError{exitUsage, fmt.Errorf("--%w", err)}
+		}
+	}
+	path, err := a.findConfig()
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		return nil, errNoConfig
+	}
+	return &hubSettings{path: path, listen: f.listen, log: a.serviceLogger(), stderr: a.err}, nil
+}
+
+// read reads the file and makes it the current one.
+func (s *hubSettings) read() (hub.Config, error) {
+	c, err := readConfig(s.path)
+	if err != nil {
+		return hub.Config{}, err
+	}
+	cfg, unserved, err := c.gateway()
+	if err != nil {
+		return hub.Config{}, err
+	}
+	if s.listen != "" {
+		cfg.Listen = s.listen
+	}
+	if s.lock.Load() == nil && c.Inspection.ToolIntegrity != "off" {
+		lock, err := hubPins(c)
+		if err != nil {
+			return hub.Config{}, err
+		}
+		s.lock.Store(lock)
+	}
+	s.current.Store(c)
+	if len(unserved) > 0 && !slices.Equal(unserved, s.unserved) {
+		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are for wrap: not served")
+	}
+	if len(cfg.Servers) == 0 {
+		s.log.Warn().Str("file", s.path).Msg("no entry has a url or a command: nothing is served")
+	}
+	s.unserved = unserved
+	return cfg, nil
+}
+
+// pins gives a server's pins under the current configuration, nil where tool integrity is off.
+func (s *hubSettings) pins(server string) (*integrity.Pins, error) {
+	inspection, lock := s.current.Load().Inspection, s.lock.Load()
+	if inspection.ToolIntegrity == "off" {
+		return nil, nil
+	}
+	if lock == nil {
+		return nil, fmt.Errorf("there are no pins of %q", server)
+	}
+	return lock.Server(server, inspection), nil
+}
+
+// started says that the gateway listens, and warns if anyone may use it.
+func (s *hubSettings) started(address string, cfg hub.Config) {
+	s.log.Info().Str("address", address).Strs("servers", servedNames(cfg)).Str("auth", authMode(cfg)).
+		Bool("tls", cfg.TLS.CertFile != "").Str("config", s.path).Msg("mcpx hub is listening")
+	s.warn(address, cfg)
+}
+
+// reload puts the file into effect as it is now, or leaves everything as it is and says why in one line.
+func (s *hubSettings) reload(g gateway) {
+	before := s.current.Load()
+	cfg, err := s.read()
+	if err == nil {
+		err = g.Reload(cfg)
+	}
+	if err != nil {
+		s.current.Store(before)
+		s.refused(err)
+		return
+	}
+	s.log.Info().Strs("servers", servedNames(cfg)).Str("auth", authMode(cfg)).Msg("configuration reloaded")
+	if now := s.current.Load(); !reflect.DeepEqual(before.Audit, now.Audit) {
+		s.log.Warn().Msg("the section audit has changed: that waits for a restart")
+	}
+	s.warn(cfg.Listen, cfg)
+}
+
+func (s *hubSettings) refused(err error) {
+	problems := []string{err.Error()}
+	if bad, ok := errors.AsType[*configError](err); ok {
+		problems = bad.lines()
+	}
+	s.log.Error().Strs("problems", problems).Str("file", s.path).Msg("configuration refused: the one before stays in effect")
+}
+
+// exposedWarning is for whoever starts a gateway without a lock on its door.
+const exposedWarning = `
+************************************************************************
+*  WARNING: ANYONE WHO REACHES THIS ADDRESS CAN USE EVERY SERVER HERE  *
+************************************************************************
+mcpx hub listens on %s, beyond this machine, and asks nobody who they are.
+Whoever can connect can call the tools of: %s.
+
+Do one of these:
+  - write an auth section, such as  auth: { token_file: token }
+  - ask for client certificates:    tls: { client_ca_file: … }
+  - listen on this machine only:    listen: 127.0.0.1:8080
+
+`
+
+// warn warns once for as long as the gateway is exposed. It is no line of the log: no level hides it.
+func (s *hubSettings) warn(address string, cfg hub.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !exposed(cfg) {
+		s.warned = false
+		return
+	}
+	if !s.warned {
+		fmt.Fprintf(s.stderr, exposedWarning, printable(address), strings.Join(servedNames(cfg), ", "))
+	}
+	s.warned = true
+}
+
+func servedNames(cfg hub.Config) []string {
+	names := make([]string, len(cfg.Servers))
+	for i, s := range cfg.Servers {
+		names[i] = s.Name
+	}
+	return names
+}
+
+func authMode(cfg hub.Config) string {
+	switch {
+	case cfg.Auth.Enabled && cfg.TLS.ClientCAFile != "":
+		return cfg.Auth.Type + " and client certificates"
+	case cfg.Auth.Enabled:
+		return cfg.Auth.Type
+	case cfg.TLS.ClientCAFile != "":
+		return "client certificates"
+	default:
+		return "none"
+	}
+}
+
+// serviceLogger writes lines for a log collector to stderr, and lines for people where that is a terminal.
+func (a *app) serviceLogger() zerolog.Logger {
+	log := a.logger()
+	if file, ok := a.err.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return log
+		}
+	}
+	return zerolog.New(a.err).Level(log.GetLevel()).With().Timestamp().Logger()
+}
