@@ -1,0 +1,84 @@
+package hub
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
+
+	"github.com/rohitgs28/mcpx/integrity"
+)
+
+const (
+	logLine  = 1 << 10 // bytes that are logged of one line of a child
+	logRate  = 20      // lines a second in the long run
+	logBurst = 200     // lines at once
+)
+
+// A childLog logs what a child writes to stderr, a line each: without what could act on a terminal, not too long, and not
+// so much that nothing else is found.
+type childLog struct {
+	log    zerolog.Logger
+	limit  *rate.Limiter
+	line   []byte // what came of the current line, at most logLine
+	long   bool   // and there was more of it
+	missed int    // lines that were left out since the last one
+}
+
+func newChildLog(log zerolog.Logger) *childLog {
+	return &childLog{log: log, limit: rate.NewLimiter(logRate, logBurst)}
+}
+
+// Write implements [io.Writer]; one goroutine calls it.
+func (c *childLog) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			c.add(p)
+			return n, nil
+		}
+		c.add(p[:i])
+		p = p[i+1:]
+		c.flush()
+	}
+}
+
+func (c *childLog) add(p []byte) {
+	room := logLine - len(c.line)
+	if len(p) > room {
+		p, c.long = p[:room], true
+	}
+	c.line = append(c.line, p...)
+}
+
+func (c *childLog) flush() {
+	line := bytes.TrimRight(c.line, " \t\r")
+	long := c.long
+	c.line, c.long = c.line[:0], false
+	if len(line) == 0 {
+		return
+	}
+	if !c.limit.AllowN(time.Now(), 1) {
+		c.missed++
+		return
+	}
+	e := c.log.Info()
+	if long {
+		e = e.Bool("cut", true)
+	}
+	if c.missed > 0 {
+		e = e.Int("lines_left_out", c.missed)
+		c.missed = 0
+	}
+	e.Str("stderr", integrity.Visible(string(line))).Msg("server says")
+}
+
+// junk logs a line of stdout that is no message; another goroutine than Write's calls it.
+func (c *childLog) junk(line []byte) {
+	if c.limit.AllowN(time.Now(), 1) {
+		c.log.Warn().Str("line", integrity.Visible(string(line[:min(len(line), logLine)]))).
+			Msg("the server wrote something to stdout that is no message; it is not forwarded")
+	}
+}

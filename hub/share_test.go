@@ -1,0 +1,572 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rohitgs28/mcpx/transport"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// A fakeConn is a server in the test's own process: heard is what it was sent, say what it says.
+type fakeConn struct {
+	heard  chan string
+	said   chan string
+	closed chan struct{}
+	once   sync.Once
+	deaf   bool // it takes nothing that is written to it
+}
+
+func newFakeConn() *fakeConn {
+	return &fakeConn{heard: make(chan string, 4096), said: make(chan string, 4096), closed: make(chan struct{})}
+}
+
+func (f *fakeConn) say(format string, args ...any) { f.said <- fmt.Sprintf(format, args...) }
+
+func (f *fakeConn) Read(_ context.Context, dst []jsonrpc.Message) (int, error) {
+	select {
+	case text := <-f.said:
+		jsonrpc.Scan([]byte(text), &dst[0])
+		return 1, nil
+	case <-f.closed:
+		return 0, io.EOF
+	}
+}
+
+func (f *fakeConn) Write(_ context.Context, msgs ...*jsonrpc.Message) error {
+	for _, m := range msgs {
+		if f.deaf {
+			<-f.closed
+			return io.ErrClosedPipe
+		}
+		f.heard <- string(m.Raw)
+	}
+	return nil
+}
+
+func (f *fakeConn) WritePieces(pieces [][]byte) error {
+	var b strings.Builder
+	for _, p := range pieces {
+		b.Write(p)
+	}
+	var m jsonrpc.Message
+	jsonrpc.Scan([]byte(b.String()), &m)
+	return f.Write(context.Background(), &m)
+}
+
+func (f *fakeConn) CloseWrite() error { return nil }
+
+func (f *fakeConn) Close() error {
+	f.once.Do(func() { close(f.closed) })
+	return nil
+}
+
+// A stage is a mux before a fake server, in a bubble of its own.
+type stage struct {
+	*testing.T
+	server *fakeConn
+	mux    *mux
+	stray  []string
+	mu     sync.Mutex
+}
+
+func onStage(t *testing.T, opt muxOptions, play func(s *stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{T: t, server: newFakeConn()}
+		opt.Stray = func(_ *jsonrpc.Message, reason string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.stray = append(s.stray, reason)
+		}
+		s.mux = newMux(s.server, newAudience(), opt)
+		play(s)
+		s.mux.close()
+	})
+}
+
+func (s *stage) strays() int {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.stray)
+}
+
+// join returns the lane of a new session.
+func (s *stage) join() *lane {
+	l := &lane{session: true}
+	s.mux.crowd.join(l)
+	return l
+}
+
+// A talk is one call under way.
+type talk struct {
+	got  chan string
+	done chan error
+	stop context.CancelFunc
+}
+
+func message(t testing.TB, text string) *jsonrpc.Message {
+	t.Helper()
+	m := &jsonrpc.Message{}
+	if fault := jsonrpc.Scan([]byte(text), m); fault != nil {
+		t.Fatalf("%s: %v", text, fault)
+	}
+	return m
+}
+
+func (s *stage) call(l *lane, text string) *talk {
+	ctx, stop := context.WithCancel(s.Context())
+	k := &talk{got: make(chan string, 100), done: make(chan error, 1), stop: stop}
+	request := message(s, text)
+	go func() {
+		defer stop()
+		k.done <- s.mux.call(ctx, l, request, func(a transport.Arrival) error {
+			k.got <- string(a.Message.Raw)
+			return nil
+		})
+	}()
+	synctest.Wait()
+	return k
+}
+
+func (s *stage) listen(l *lane) *talk {
+	ctx, stop := context.WithCancel(s.Context())
+	k := &talk{got: make(chan string, 1000), done: make(chan error, 1), stop: stop}
+	go func() {
+		k.done <- s.mux.crowd.listen(ctx, l, func(a transport.Arrival) error {
+			k.got <- string(a.Message.Raw)
+			return nil
+		})
+	}()
+	synctest.Wait()
+	return k
+}
+
+// wants checks what has arrived somewhere, all of it.
+func (s *stage) wants(what string, from chan string, want ...string) {
+	s.Helper()
+	synctest.Wait()
+	got := []string{}
+	for len(from) > 0 {
+		got = append(got, <-from)
+	}
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func (s *stage) ends(k *talk, want error) {
+	s.Helper()
+	synctest.Wait()
+	select {
+	case err := <-k.done:
+		var failure, wanted *transport.Failure
+		if errors.As(want, &wanted) && errors.As(err, &failure) && failure.Cause == wanted.Cause {
+			return
+		}
+		if !errors.Is(err, want) {
+			s.Errorf("the call ended with %v, want %v", err, want)
+		}
+	default:
+		s.Errorf("the call goes on, want %v", want)
+	}
+}
+
+func TestEqualIDsAndTokensOfTwoClients(t *testing.T) {
+	onStage(t, muxOptions{Shared: true}, func(s *stage) {
+		const call = `{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"_meta":{"progressToken":"p"},"name":%q}}`
+		a := s.call(s.join(), fmt.Sprintf(call, "a"))
+		b := s.call(s.join(), fmt.Sprintf(call, "b"))
+		s.wants("server", s.server.heard,
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"a"}}`,
+			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"_meta":{"progressToken":2},"name":"b"}}`)
+		s.server.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":2,"progress":1}}`)
+		s.server.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":2}}`)
+		s.server.say(`{"result":{"for":"b"},"id":2,"jsonrpc":"2.0"}`)
+		s.server.say(`{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"for a"}}`)
+		s.wants("a", a.got, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":2}}`,
+			`{"jsonrpc":"2.0","id":"x","error":{"code":-1,"message":"for a"}}`)
+		s.wants("b", b.got, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}`,
+			`{"result":{"for":"b"},"id":"x","jsonrpc":"2.0"}`)
+		s.ends(a, nil)
+		s.ends(b, nil)
+	})
+}
+
+func TestWhatBelongsToNobodyIsDropped(t *testing.T) {
+	for _, row := range []struct{ name, says string }{
+		{"answer to an id that was never given", `{"jsonrpc":"2.0","id":7,"result":{}}`},
+		{"id as a string", `{"jsonrpc":"2.0","id":"1","result":{}}`},
+		{"id 0", `{"jsonrpc":"2.0","id":0,"result":{}}`},
+		{"error without an id", `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}`},
+		{"no message", `Listening…`},
+		{"progress under a guessed token", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":9,"progress":1}}`},
+		{"progress that nobody asked for", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`},
+		{"log of a shared server", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"secret"}}`},
+		{"unknown notification", `{"jsonrpc":"2.0","method":"notifications/custom"}`},
+		{"subscription of nobody", `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1},"uri":"u"}}`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			onStage(t, muxOptions{Shared: true}, func(s *stage) {
+				l := s.join()
+				heard := s.listen(l)
+				k := s.call(l, `{"jsonrpc":"2.0","id":5,"method":"tools/list"}`)
+				s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+				s.server.say("%s", row.says)
+				if s.strays() != 1 {
+					t.Errorf("told of %q, want one", s.stray)
+				}
+				s.wants("stream", heard.got)
+				s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}`)
+				s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"tools":["twice"]}}`)
+				s.wants("client", k.got, `{"jsonrpc":"2.0","id":5,"result":{"tools":[]}}`)
+				if s.strays() != 2 {
+					t.Errorf("told of %q, want the second answer as well", s.stray)
+				}
+				heard.stop()
+			})
+		})
+	}
+}
+
+func TestAnswerThatMayNotBeDelivered(t *testing.T) {
+	onStage(t, muxOptions{}, func(s *stage) {
+		k := s.call(s.join(), `{"jsonrpc":"2.0","id":5,"method":"tools/list"}`)
+		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"tools":[],"tools":[1]}}`)
+		s.ends(k, &transport.Failure{Cause: transport.BadAnswer})
+		if s.strays() != 1 {
+			t.Errorf("told of %q, want one", s.stray)
+		}
+	})
+}
+
+func TestCancellation(t *testing.T) {
+	const request = `{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a"}}`
+	const late = `{"jsonrpc":"2.0","id":1,"result":{}}`
+	onStage(t, muxOptions{Shared: true}, func(s *stage) {
+		mine, other := s.join(), s.join()
+		k := s.call(mine, request)
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`)
+		for _, id := range []string{`1`, `"x"`, `"y"`} { // the mux's own id and equal ids of others are nobody else's
+			if err := s.mux.tell(other, message(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`+id+`}}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = s.mux.tell(mine, message(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`))
+		s.wants("server", s.server.heard)
+		_ = s.mux.tell(mine, message(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"\u0078","reason":"r"}}`))
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"r"}}`)
+		s.ends(k, context.Canceled)
+		s.server.say(late)
+		s.wants("client", k.got)
+		if s.strays() != 0 {
+			t.Errorf("told of %q: a late answer is nothing strange", s.stray)
+		}
+	})
+	onStage(t, muxOptions{Shared: true}, func(s *stage) {
+		k := s.call(s.join(), request)
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`)
+		k.stop()
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"nobody waits for the answer any more"}}`)
+		s.ends(k, context.Canceled)
+		s.server.say(late)
+		if s.strays() != 0 {
+			t.Errorf("told of %q", s.stray)
+		}
+	})
+}
+
+func TestInitializeIsNeverCancelled(t *testing.T) {
+	onStage(t, muxOptions{}, func(s *stage) {
+		k := s.call(nil, `{"jsonrpc":"2.0","id":"x","method":"initialize","params":{}}`)
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`)
+		k.stop()
+		s.ends(k, context.Canceled)
+		s.wants("server", s.server.heard)
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	const request = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"a"}}`
+	progress := func(s *stage, times int) {
+		for range times {
+			time.Sleep(9 * time.Second)
+			s.server.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`)
+			synctest.Wait()
+		}
+	}
+	for _, row := range []struct {
+		name string
+		play func(s *stage)
+		want time.Duration
+	}{
+		{"silence", func(*stage) {}, 10 * time.Second},
+		{"progress", func(s *stage) { progress(s, 5) }, 55 * time.Second},
+		{"progress without end", func(s *stage) { progress(s, 22) }, 200 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			onStage(t, muxOptions{Timeout: 10 * time.Second}, func(s *stage) {
+				began := time.Now()
+				k := s.call(s.join(), request)
+				go row.play(s)
+				err := <-k.done
+				var failure *transport.Failure
+				if took := time.Since(began); !errors.As(err, &failure) || failure.Cause != transport.TimedOut || took != row.want {
+					t.Errorf("ended with %v after %v, want a timeout after %v", err, took, row.want)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// While the client itself is asked something the server waits for it, so its silence means nothing.
+func TestNoTimeoutWhileTheClientIsAsked(t *testing.T) {
+	onStage(t, muxOptions{Timeout: 10 * time.Second}, func(s *stage) {
+		l := s.join()
+		k := s.call(l, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`)
+		s.server.say(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`)
+		time.Sleep(time.Minute)
+		_ = s.mux.tell(l, message(t, `{"jsonrpc":"2.0","id":"q","result":{}}`))
+		time.Sleep(9 * time.Second)
+		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{}}`)
+		s.ends(k, nil)
+	})
+}
+
+func TestSubscriptionHasNoTimeout(t *testing.T) {
+	onStage(t, muxOptions{Modern: true}, func(s *stage) {
+		k := s.call(&lane{}, `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{}}`)
+		time.Sleep(24 * time.Hour)
+		s.server.say(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1},"notifications":{}}}`)
+		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":1},"resultType":"complete"}}`)
+		s.wants("client", k.got,
+			`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"s"},"notifications":{}}}`,
+			`{"jsonrpc":"2.0","id":"s","result":{"_meta":{"io.modelcontextprotocol/subscriptionId":"s"},"resultType":"complete"}}`)
+		k = s.call(&lane{}, `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{}}`)
+		s.server.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
+		s.ends(k, &transport.Failure{Cause: transport.Unreachable})
+	})
+}
+
+// A client that does not read loses progress, and its subscription; the others notice nothing.
+func TestSlowClientHoldsUpNobody(t *testing.T) {
+	onStage(t, muxOptions{Modern: true, Shared: true}, func(s *stage) {
+		stuck := make(chan struct{})
+		slow := func(text string) chan error {
+			done := make(chan error, 1)
+			request := message(t, text)
+			go func() {
+				done <- s.mux.call(s.Context(), &lane{}, request, func(transport.Arrival) error { <-stuck; return nil })
+			}()
+			synctest.Wait()
+			return done
+		}
+		calling := slow(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":0},"name":"a"}}`)
+		listening := slow(`{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen"}`)
+		for range 1000 {
+			s.server.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`)
+			s.server.say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}`)
+		}
+		k := s.call(&lane{}, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		s.server.say(`{"jsonrpc":"2.0","id":3,"result":{}}`)
+		s.wants("a third client", k.got, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"at":"last"}}`)
+		synctest.Wait()
+		close(stuck)
+		if err := <-calling; err != nil {
+			t.Errorf("slow call: %v, want its answer", err)
+		}
+		var failure *transport.Failure
+		if err := <-listening; !errors.As(err, &failure) || failure.Cause != transport.Overloaded {
+			t.Errorf("slow subscription: %v, want it ended", err)
+		}
+	})
+}
+
+func TestWhoIsAsked(t *testing.T) {
+	const question = `{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{}}`
+	const refusal = `{"jsonrpc":"2.0","id":"q","error":{"code":-32601,"message":"there is no client that could be asked"}}`
+	const request = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`
+	ask := func(s *stage) {
+		for len(s.server.heard) > 0 {
+			<-s.server.heard
+		}
+		s.server.say(question)
+		synctest.Wait()
+	}
+	t.Run("shared", func(t *testing.T) {
+		onStage(t, muxOptions{Shared: true}, func(s *stage) {
+			k := s.call(s.join(), request)
+			ask(s)
+			s.wants("server", s.server.heard, refusal)
+			s.wants("client", k.got)
+		})
+	})
+	t.Run("ping is ours to answer", func(t *testing.T) {
+		onStage(t, muxOptions{Shared: true}, func(s *stage) {
+			s.server.say(`{"jsonrpc":"2.0","id":"p","method":"ping"}`)
+			s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":"p","result":{}}`)
+		})
+	})
+	t.Run("the one call", func(t *testing.T) {
+		onStage(t, muxOptions{}, func(s *stage) {
+			l, other := s.join(), s.join()
+			heard := s.listen(l)
+			k := s.call(l, request)
+			ask(s)
+			s.wants("client", k.got, question)
+			s.wants("stream", heard.got)
+			answer := message(t, `{"jsonrpc":"2.0","id":"q","result":{"model":"m"}}`)
+			_ = s.mux.tell(other, answer)
+			s.wants("server", s.server.heard)
+			_ = s.mux.tell(l, answer)
+			_ = s.mux.tell(l, answer)
+			s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":"q","result":{"model":"m"}}`)
+			heard.stop()
+		})
+	})
+	t.Run("several calls of one client that listens", func(t *testing.T) {
+		onStage(t, muxOptions{}, func(s *stage) {
+			l := s.join()
+			heard := s.listen(l)
+			a, b := s.call(l, request), s.call(l, request)
+			ask(s)
+			s.wants("stream", heard.got, question)
+			s.wants("first call", a.got)
+			s.wants("second call", b.got)
+			heard.stop()
+		})
+	})
+	t.Run("several clients", func(t *testing.T) {
+		onStage(t, muxOptions{}, func(s *stage) {
+			l := s.join()
+			heard := s.listen(l)
+			s.call(l, request)
+			s.call(s.join(), request)
+			ask(s)
+			s.wants("server", s.server.heard, refusal)
+			s.wants("stream", heard.got)
+			heard.stop()
+		})
+	})
+	t.Run("the one session, which listens later", func(t *testing.T) {
+		onStage(t, muxOptions{}, func(s *stage) {
+			l := s.join()
+			ask(s)
+			s.wants("server", s.server.heard)
+			heard := s.listen(l)
+			s.wants("stream", heard.got, question)
+			s.server.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}`)
+			s.wants("stream", heard.got, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}`)
+			heard.stop()
+		})
+	})
+	t.Run("a client that has gone", func(t *testing.T) {
+		onStage(t, muxOptions{}, func(s *stage) {
+			l := s.join()
+			k := s.call(l, request)
+			ask(s)
+			s.mux.drop(l)
+			s.wants("server", s.server.heard,
+				`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"the client has gone"}}`,
+				`{"jsonrpc":"2.0","id":"q","error":{"code":-32603,"message":"the client has gone"}}`)
+			s.ends(k, errGone)
+		})
+	})
+	t.Run("modern servers ask nothing", func(t *testing.T) {
+		onStage(t, muxOptions{Modern: true}, func(s *stage) {
+			s.call(&lane{}, request)
+			ask(s)
+			s.wants("server", s.server.heard)
+			if s.strays() != 1 {
+				t.Error("nobody was told")
+			}
+		})
+	})
+}
+
+func TestSubscriptionsOfManyClients(t *testing.T) {
+	const updated = `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a"}}`
+	onStage(t, muxOptions{Shared: true}, func(s *stage) {
+		do := func(l *lane, method, uri, answer string) {
+			request := message(t, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"resources/%s","params":{"uri":%q}}`, method, uri))
+			act := map[string]func(context.Context, *lane, *jsonrpc.Message, transport.Yield) error{"subscribe": s.mux.subscribe, "unsubscribe": s.mux.unsubscribe}[method]
+			done := make(chan error, 1)
+			go func() { done <- act(s.Context(), l, request, func(transport.Arrival) error { return nil }) }()
+			synctest.Wait()
+			if answer != "" {
+				id := s.mux.last.Load()
+				s.wants("server", s.server.heard, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"resources/%s","params":{"uri":%q}}`, id, method, uri))
+				s.server.say(`{"jsonrpc":"2.0","id":%d,%s}`, id, answer)
+			}
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", method, err)
+			}
+		}
+		const ok, no = `"result":{}`, `"error":{"code":-32602,"message":"unknown"}`
+		a, b := s.join(), s.join()
+		toA, toB := s.listen(a), s.listen(b)
+		do(a, "subscribe", "a", ok)
+		do(b, "subscribe", "a", no)
+		s.server.say(updated)
+		s.wants("a", toA.got, updated)
+		s.wants("b, which was refused", toB.got)
+		do(b, "subscribe", "a", ok)
+		do(a, "unsubscribe", "a", "") // b still wants it
+		s.server.say(updated)
+		s.wants("a", toA.got)
+		s.wants("b", toB.got, updated)
+		s.server.say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.wants("a", toA.got, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.wants("b", toB.got, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.mux.drop(b)
+		s.wants("server", s.server.heard, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"resources/unsubscribe","params":{"uri":"a"}}`, s.mux.last.Load()))
+		s.ends(toB, nil)
+		toA.stop()
+	})
+}
+
+func TestServerThatEnds(t *testing.T) {
+	onStage(t, muxOptions{}, func(s *stage) {
+		k := s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		_ = s.server.Close()
+		s.ends(k, &transport.Failure{Cause: transport.Unreachable})
+		s.ends(s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`), &transport.Failure{Cause: transport.Unreachable})
+	})
+}
+
+// A long message lies in the client's memory while it is written, so its call ends after that; a server that does not take
+// it is ended.
+func TestServerThatDoesNotRead(t *testing.T) {
+	onStage(t, muxOptions{Timeout: 10 * time.Second}, func(s *stage) {
+		s.server.deaf = true
+		began := time.Now()
+		long := s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+strings.Repeat("x", bigMessage)+`"}}`)
+		short := s.call(s.join(), `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)
+		if err := <-short.done; time.Since(began) != 10*time.Second {
+			t.Errorf("short call ended with %v after %v", err, time.Since(began))
+		}
+		if err := <-long.done; time.Since(began) != 10*time.Second+writePatience {
+			t.Errorf("long call ended with %v after %v", err, time.Since(began))
+		}
+		<-s.mux.ended
+	})
+}
+
+func TestTooManyRequests(t *testing.T) {
+	onStage(t, muxOptions{MaxFlight: 1}, func(s *stage) {
+		s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		s.ends(s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`), &transport.Failure{Cause: transport.Overloaded})
+	})
+}
