@@ -107,12 +107,16 @@ servers:
   - name: web
     url: ${MOCK}
     policy: { deny_tools: ["dangerous_*"] }
+  - name: child
+    command: mock-mcp
+    args: [stdio]
+    policy: { deny_tools: ["dangerous_*"] }
 `
 
 // TestHubServesURLsAndCommands asks as the README does, a server behind a URL and one that is a child.
 func TestHubServesURLsAndCommands(t *testing.T) {
 	h := startHub(t, hubFile, "hub")
-	for _, server := range []string{"web"} {
+	for _, server := range []string{"web", "child"} {
 		for _, test := range []struct {
 			name, body string
 			status     int
@@ -163,7 +167,7 @@ func verifyRecord(t *testing.T, h *hubProcess) {
 			denied++
 		}
 	}
-	if denied != 1 {
+	if denied != 2 {
 		t.Errorf("%d denials on record, want 2:\n%s", denied, q.text())
 	}
 }
@@ -210,7 +214,7 @@ func TestHubReloadsOnHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.waitFor(t, func(text string) bool { return strings.Contains(text, "configuration reloaded") })
-	if status, body := h.ask(t, "web", call("echo", hello)); status != 403 {
+	if status, body := h.ask(t, "child", call("echo", hello)); status != 403 {
 		t.Errorf("after the reload: %d %s", status, body)
 	}
 }
