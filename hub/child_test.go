@@ -1,0 +1,467 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/rohitgs28/mcpx/transport"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// A nursery is the children of an entry whose programs are in the test's own process.
+type nursery struct {
+	*testing.T
+	*children
+	mu    sync.Mutex
+	born  []*fakeConn
+	fails int // so many more starts do not succeed
+	notes []string
+	hello string // the server's answer to initialize
+}
+
+const helloResult = `"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}`
+
+func inNursery(t *testing.T, isolation string, play func(n *nursery)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := &nursery{T: t, hello: helloResult}
+		note := func(what string) func() { return func() { n.note(what) } }
+		n.children = newChildren(Server{Name: "s", Isolation: isolation, RequestTimeout: 10 * time.Second}, Limits{}, childOptions{
+			Version: "9", Log: zerolog.Nop(), Dial: n.dial, MaxChildren: 3,
+			Doubt: note("doubt"), Started: note("started"), Ended: func(cause error, _ []byte) { n.note(fmt.Sprint("ended ", cause)) },
+			Notified: n.note, Refused: n.note,
+		})
+		play(n)
+		n.close()
+	})
+}
+
+func (n *nursery) note(what string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.notes = append(n.notes, what)
+}
+
+func (n *nursery) dial(context.Context) (transport.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails > 0 {
+		n.fails--
+		return nil, errors.New("no such program")
+	}
+	c := newFakeConn()
+	n.born = append(n.born, c)
+	return &obliging{c, n.hello}, nil
+}
+
+// An obliging server answers initialize at once, and every call with its own text.
+type obliging struct {
+	*fakeConn
+	hello string
+}
+
+func (o *obliging) Write(ctx context.Context, msgs ...*jsonrpc.Message) error {
+	for _, m := range msgs {
+		switch m.Method {
+		case "initialize":
+			o.say(`{"jsonrpc":"2.0","id":%s,%s}`, m.ID.Token(), o.hello)
+		case "tools/call":
+			o.say(`{"jsonrpc":"2.0","id":%s,"result":%s}`, m.ID.Token(), m.Params())
+		case "resources/subscribe":
+			o.say(`{"jsonrpc":"2.0","id":%s,"result":{}}`, m.ID.Token())
+		}
+	}
+	return o.fakeConn.Write(ctx, msgs...)
+}
+
+// heard returns what a child was sent since the last time.
+func (n *nursery) heard(child int) []string {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []string
+	for len(n.born[child].heard) > 0 {
+		all = append(all, <-n.born[child].heard)
+	}
+	return all
+}
+
+func (n *nursery) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.born)
+}
+
+func (n *nursery) opened(modern bool, principal, session string) transport.Upstream {
+	n.Helper()
+	up, err := n.open(openKey{modern: modern, principal: principal, session: session})
+	if err != nil {
+		n.Fatal(err)
+	}
+	return up
+}
+
+// ask makes a call and returns its answer.
+func (n *nursery) ask(up transport.Upstream, text string) (answer string, err error) {
+	n.Helper()
+	err = up.Call(n.Context(), message(n, text), func(a transport.Arrival) error {
+		answer = string(a.Message.Raw)
+		return nil
+	})
+	return answer, err
+}
+
+const (
+	initialize = `{"jsonrpc":"2.0","id":"i","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"sampling":{}},"clientInfo":{"name":"c","version":"1"}}}`
+	callTool   = `{"jsonrpc":"2.0","id":"t","method":"tools/call","params":{"name":"a"}}`
+	toolAnswer = `{"jsonrpc":"2.0","id":"t","result":{"name":"a"}}`
+)
+
+func (n *nursery) mustAsk(up transport.Upstream, text, want string) {
+	n.Helper()
+	if got, err := n.ask(up, text); got != want || err != nil {
+		n.Errorf("answer %s, %v; want %s", got, err, want)
+	}
+}
+
+func (n *nursery) wantFailure(err error, cause transport.FailureCause, retryAtMost time.Duration) {
+	n.Helper()
+	var f *transport.Failure
+	if !errors.As(err, &f) || f.Cause != cause || f.RetryAfter > retryAtMost || retryAtMost > 0 && f.RetryAfter <= 0 {
+		n.Errorf("%+v, want cause %v and to be asked again in at most %v", err, cause, retryAtMost)
+	}
+}
+
+func (n *nursery) wantState(want string) {
+	n.Helper()
+	synctest.Wait()
+	if got, _ := n.check(n.Context()); got != want {
+		n.Errorf("state %q, want %q", got, want)
+	}
+}
+
+func TestSharedChildIsShakenHandsWithOnce(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		a, b := n.opened(false, "ann", "1"), n.opened(false, "bob", "2")
+		n.wantState(childIdle)
+		if n.count() != 0 {
+			t.Fatal("a child was started before anything was asked")
+		}
+		hello := `{"jsonrpc":"2.0","id":"i",` + helloResult + `}`
+		n.mustAsk(a, initialize, hello)
+		n.mustAsk(b, initialize, hello)
+		_ = a.Send(n.Context(), message(t, `{"jsonrpc":"2.0","method":"notifications/initialized"}`))
+		n.mustAsk(b, callTool, toolAnswer)
+		n.mustAsk(a, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		n.mustAsk(a, `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		n.mustAsk(n.opened(false, "bob", ""), callTool, toolAnswer)
+		want := []string{
+			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpx","version":"9"}}}`,
+			`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"a"}}`,
+			`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"a"}}`,
+		}
+		if got := n.heard(0); !slices.Equal(got, want) {
+			t.Errorf("the child heard\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		n.wantState(childRunning)
+	})
+}
+
+func TestWhoSharesAChild(t *testing.T) {
+	for _, row := range []struct {
+		isolation string
+		keys      []openKey
+		want      int // children
+	}{
+		{Shared, []openKey{{false, "ann", "1"}, {false, "bob", "2"}, {false, "", ""}}, 1},
+		{"", []openKey{{false, "ann", "1"}, {false, "bob", "2"}}, 1},
+		{Shared, []openKey{{false, "ann", "1"}, {true, "ann", ""}}, 2}, // eras are never mixed
+		{PerClient, []openKey{{false, "ann", "1"}, {false, "ann", "2"}, {false, "ann", ""}}, 1},
+		{PerClient, []openKey{{false, "ann", "1"}, {false, "bob", "2"}, {false, "", "3"}}, 3},
+		{PerSession, []openKey{{false, "ann", "1"}, {false, "ann", "2"}, {false, "ann", "1"}}, 2},
+		{PerSession, []openKey{{true, "ann", ""}, {true, "ann", ""}, {true, "bob", ""}}, 2},
+	} {
+		t.Run(fmt.Sprint(row.isolation, row.keys), func(t *testing.T) {
+			inNursery(t, row.isolation, func(n *nursery) {
+				for _, k := range row.keys {
+					n.mustAsk(n.opened(k.modern, k.principal, k.session), callTool, toolAnswer)
+				}
+				if n.count() != row.want {
+					t.Errorf("%d children, want %d", n.count(), row.want)
+				}
+			})
+		})
+	}
+}
+
+func TestModernChildGetsNoHandshake(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		up := n.opened(true, "", "")
+		n.mustAsk(up, callTool, toolAnswer)
+		if got := n.heard(0); !slices.Equal(got, []string{`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`}) {
+			t.Errorf("the child heard %s", got)
+		}
+		if err := up.Listen(n.Context(), "", nil); !errors.Is(err, transport.ErrNoStream) {
+			t.Errorf("listening: %v", err)
+		}
+	})
+}
+
+// A child of one principal is told what its first client says of itself, again after a restart.
+func TestOwnClientIntroducesItself(t *testing.T) {
+	inNursery(t, PerSession, func(n *nursery) {
+		up := n.opened(false, "ann", "1")
+		n.mustAsk(up, initialize, `{"jsonrpc":"2.0","id":"i",`+helloResult+`}`)
+		want := strings.Replace(initialize, `"i"`, "1", 1)
+		if got := n.heard(0); len(got) != 2 || got[0] != want {
+			t.Errorf("the child heard %s, want %s first", got, want)
+		}
+		_ = n.born[0].Close()
+		time.Sleep(firstPause)
+		synctest.Wait()
+		if got := n.heard(1); len(got) != 2 || got[0] != want {
+			t.Errorf("the second child heard %s, want %s first", got, want)
+		}
+		_ = up.Close() // with its session goes its child
+		synctest.Wait()
+		select {
+		case <-n.born[1].closed:
+		default:
+			t.Error("the child outlives its session")
+		}
+		n.wantState(childIdle)
+	})
+}
+
+func TestRestart(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		up := n.opened(false, "ann", "1")
+		n.mustAsk(up, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"r"}}`, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		pending := make(chan error, 1)
+		request := message(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		go func() { pending <- up.Call(n.Context(), request, func(transport.Arrival) error { return nil }) }()
+		synctest.Wait()
+		_ = n.born[0].Close()
+		n.wantFailure(<-pending, transport.Unreachable, 0)
+		n.wantState(childRestarting)
+		_, err := n.ask(up, callTool)
+		n.wantFailure(err, transport.Unreachable, firstPause)
+		time.Sleep(firstPause)
+		n.wantState(childRunning) // by itself, since there is a session
+		want := []string{`initialize`, `notifications/initialized`, `"resources/subscribe","params":{"uri":"r"}`}
+		got := n.heard(1)
+		for i, w := range want {
+			if len(got) != len(want) || !strings.Contains(got[i], w) {
+				t.Errorf("the second child heard %s, want %s", got, want)
+				break
+			}
+		}
+		n.mustAsk(up, callTool, toolAnswer)
+		if want := []string{"started", "doubt", "ended EOF", "doubt", "started"}; !slices.Equal(n.notes, want) {
+			t.Errorf("told of %q, want %q", n.notes, want)
+		}
+	})
+}
+
+func TestPausesBetweenStarts(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		n.fails = 12
+		up := n.opened(false, "ann", "1")
+		_, err := n.ask(up, callTool)
+		n.wantFailure(err, transport.Unreachable, firstPause)
+		began := time.Now()
+		for n.count() == 0 {
+			time.Sleep(100 * time.Millisecond)
+			_, err := n.ask(up, callTool)
+			if err != nil {
+				n.wantFailure(err, transport.Unreachable, lastPause)
+			}
+		}
+		// 0.5 + 1 + … + 16 + 6 × 30 s, less up to a quarter
+		if took := time.Since(began); took < 150*time.Second || took > 215*time.Second {
+			t.Errorf("12 failures took %v", took)
+		}
+		n.mustAsk(up, callTool, toolAnswer)
+	})
+}
+
+// Without a session nobody is waiting for a restart: the next request brings it about.
+func TestNoRestartForNobody(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		up := n.opened(true, "", "")
+		n.mustAsk(up, callTool, toolAnswer)
+		_ = up.Close()
+		_ = n.born[0].Close()
+		n.wantState(childFailed)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n.count() != 1 {
+			t.Error("the child was started again")
+		}
+		n.mustAsk(n.opened(true, "", ""), callTool, toolAnswer)
+		n.wantState(childRunning)
+	})
+}
+
+func TestIdleChildIsStopped(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		session, single := n.opened(false, "ann", "1"), n.opened(false, "bob", "")
+		n.mustAsk(single, callTool, toolAnswer)
+		_ = single.Close()
+		time.Sleep(time.Hour)
+		n.wantState(childRunning) // for the session's sake
+		_ = session.Close()
+		time.Sleep(9 * time.Minute)
+		n.wantState(childRunning)
+		time.Sleep(2 * time.Minute)
+		n.wantState(childIdle)
+		if want := []string{"started", "doubt", "doubt", "ended <nil>"}; !slices.Equal(n.notes, want) {
+			t.Errorf("told of %q, want %q", n.notes, want)
+		}
+		n.mustAsk(n.opened(false, "bob", ""), callTool, toolAnswer)
+		if n.count() != 2 {
+			t.Errorf("%d children, want a second one", n.count())
+		}
+	})
+}
+
+func TestServerThatRefusesInitialize(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		n.hello = `"error":{"code":-32022,"message":"modern only","data":{"supported":["2026-07-28"]}}`
+		up := n.opened(false, "ann", "1")
+		for range 2 {
+			n.mustAsk(up, initialize, `{"jsonrpc":"2.0","id":"i",`+n.hello+`}`)
+		}
+		_, err := n.ask(up, callTool)
+		n.wantFailure(err, transport.Unreachable, lastPause)
+	})
+}
+
+func TestServerThatNeverAnswersInitialize(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		n.children.opt.Dial = func(context.Context) (transport.Conn, error) { return newFakeConn(), nil }
+		began := time.Now()
+		_, err := n.ask(n.opened(false, "ann", "1"), callTool)
+		n.wantFailure(err, transport.Unreachable, firstPause)
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("given up after %v", took)
+		}
+	})
+}
+
+func TestNoMoreChildrenThanAllowed(t *testing.T) {
+	inNursery(t, PerSession, func(n *nursery) {
+		for i := range 3 {
+			n.mustAsk(n.opened(false, "ann", fmt.Sprint(i)), callTool, toolAnswer)
+		}
+		_, err := n.ask(n.opened(false, "ann", "one too many"), callTool)
+		n.wantFailure(err, transport.Unreachable, firstPause)
+		if n.count() != 3 {
+			t.Errorf("%d children", n.count())
+		}
+	})
+}
+
+func TestCloseEndsWhatIsUnderWay(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		up := n.opened(false, "ann", "1")
+		n.mustAsk(up, callTool, toolAnswer)
+		calling, listening := make(chan error, 1), make(chan error, 1)
+		request := message(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		go func() { calling <- up.Call(n.Context(), request, func(transport.Arrival) error { return nil }) }()
+		go func() { listening <- up.Listen(n.Context(), "", func(transport.Arrival) error { return nil }) }()
+		synctest.Wait()
+		n.close()
+		n.wantFailure(<-calling, transport.Unreachable, 0)
+		if err := <-listening; err != nil {
+			t.Errorf("listening ended with %v", err)
+		}
+		_, err := n.ask(up, callTool)
+		n.wantFailure(err, transport.Unreachable, 0)
+		if _, err := n.open(openKey{}); err == nil {
+			t.Error("opened after close")
+		}
+	})
+}
+
+func TestListChangesAreToldOfWithoutAnyListener(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		n.mustAsk(n.opened(true, "", ""), callTool, toolAnswer)
+		n.born[0].say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		synctest.Wait()
+		if !slices.Contains(n.notes, "notifications/tools/list_changed") {
+			t.Errorf("told of %q", n.notes)
+		}
+	})
+}
+
+func TestLaneThatIsClosed(t *testing.T) {
+	inNursery(t, Shared, func(n *nursery) {
+		up := n.opened(false, "ann", "1")
+		calling := make(chan error, 1)
+		request := message(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		go func() { calling <- up.Call(n.Context(), request, func(transport.Arrival) error { return nil }) }()
+		synctest.Wait()
+		_ = up.Close()
+		_ = up.Close()
+		n.wantFailure(<-calling, transport.SessionGone, 0)
+		_, err := n.ask(up, callTool)
+		n.wantFailure(err, transport.SessionGone, 0)
+		n.wantFailure(up.Send(n.Context(), message(t, `{"jsonrpc":"2.0","method":"notifications/x"}`)), transport.SessionGone, 0)
+	})
+}
+
+func TestChildGetsNamedVariablesOnly(t *testing.T) {
+	env := []string{"PATH=/bin", "HOME=/h", "LC_ALL=C", "MCPX_TOKEN=secret", "AWS_SECRET_ACCESS_KEY=secret", "LANGUAGE2=x", "Path=/x", "=C:=x"}
+	if got, want := pick(env, inherited, false), []string{"PATH=/bin", "HOME=/h", "LC_ALL=C"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := pick(env, inheritedWindows, true), []string{"PATH=/bin", "Path=/x"}; !slices.Equal(got, want) {
+		t.Errorf("on Windows %q, want %q", got, want)
+	}
+	t.Setenv("MCPX_TOKEN", "secret")
+	got := childEnviron(map[string]string{"B": "2", "A": "1"})
+	if !slices.Equal(got[len(got)-2:], []string{"A=1", "B=2"}) || slices.Contains(got, "MCPX_TOKEN=secret") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStderrIsLoggedWithinLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := newChildLog(zerolog.New(&out))
+		fmt.Fprintf(log, "plain\r\n\n\x1b[2Jclear\u202eturn\nhal")
+		fmt.Fprintf(log, "ves\n%s\n", strings.Repeat("x", 5000))
+		want := `{"level":"info","stderr":"plain","message":"server says"}` + "\n" +
+			`{"level":"info","stderr":"\\u001b[2Jclear\\u202eturn","message":"server says"}` + "\n" +
+			`{"level":"info","stderr":"halves","message":"server says"}` + "\n" +
+			`{"level":"info","cut":true,"stderr":"` + strings.Repeat("x", logLine) + `","message":"server says"}` + "\n"
+		if out.String() != want {
+			t.Errorf("%s\nwant\n%s", out.String(), want)
+		}
+		out.Reset()
+		for range 10_000 {
+			fmt.Fprintln(log, "flood")
+		}
+		if n := strings.Count(out.String(), "flood"); n > logBurst {
+			t.Errorf("%d lines at once", n)
+		}
+		time.Sleep(time.Second)
+		out.Reset()
+		fmt.Fprintln(log, "later")
+		if !strings.Contains(out.String(), `"lines_left_out":98`) {
+			t.Errorf("%s does not say how much was left out", out.String())
+		}
+	})
+}
