@@ -3,7 +3,6 @@ package streamable
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -68,7 +67,7 @@ func ModernHead(h http.Header) bool { return h.Get(headerVersion) >= modernSince
 
 // Reset makes in ready for the next POST and keeps its memory, unless that is much.
 func (in *Incoming) Reset() {
-	const most = 64 << 10
+	const most = 4 << 20 // the pool that it waits in gives memory back
 	body := in.body
 	if cap(body) > most {
 		body = nil
@@ -153,15 +152,17 @@ func (in *Incoming) readBody(r *http.Request, limit int) (status int, reason str
 	if r.ContentLength > int64(limit) {
 		return http.StatusRequestEntityTooLarge, tooLarge
 	}
-	buf := bytes.NewBuffer(in.body[:0])
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	var err error
+	if r.ContentLength >= 0 {
+		in.body = slices.Grow(in.body[:0], int(r.ContentLength))[:r.ContentLength]
+		_, err = io.ReadFull(r.Body, in.body)
+	} else {
+		buf := bytes.NewBuffer(in.body[:0])
+		_, err = buf.ReadFrom(io.LimitReader(r.Body, int64(limit)+1))
+		in.body = buf.Bytes()
 	}
-	_, err := buf.ReadFrom(io.LimitReader(r.Body, int64(limit)+1))
-	in.body = buf.Bytes()
-	var tooMuch *http.MaxBytesError
 	switch {
-	case len(in.body) > limit, errors.As(err, &tooMuch):
+	case len(in.body) > limit:
 		return http.StatusRequestEntityTooLarge, tooLarge
 	case err != nil:
 		return http.StatusBadRequest, "the body ended too early"
