@@ -146,9 +146,8 @@ func TestAClientThatGoesAwayIsNoEvidence(t *testing.T) {
 }
 
 func TestBreakerOpensWaitsProbesAndCloses(t *testing.T) {
-	var shown *metrics
+	m := testMetrics() // its page is read outside the bubble
 	synctest.Test(t, func(t *testing.T) {
-		m := testMetrics()
 		b := newBreaker("s", threeStrikes, m, nil)
 		m.setServers(map[string]*breaker{"s": b})
 		s := &scripted{call: ends(failed(transport.Unreachable, 0))}
@@ -186,9 +185,8 @@ func TestBreakerOpensWaitsProbesAndCloses(t *testing.T) {
 		if err := g.Close(); err != nil || s.closed != 1 {
 			t.Errorf("Close: %v, %d closed", err, s.closed)
 		}
-		shown = m
 	})
-	wantScrape(t, shown, "^mcpx_breaker", `mcpx_breaker_state{server="s"} 0`, "mcpx_breaker_trips_total 2")
+	wantScrape(t, m, "^mcpx_breaker", `mcpx_breaker_state{server="s"} 0`, "mcpx_breaker_trips_total 2")
 }
 
 // A probe that lasts as long as the client wants must not keep the breaker half-open.

@@ -31,6 +31,7 @@ const (
 // before.
 type metrics struct {
 	registry *prometheus.Registry
+	page     http.Handler
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	calls    *prometheus.CounterVec
@@ -49,6 +50,7 @@ type metrics struct {
 // newMetrics returns metrics in a registry of their own.
 func newMetrics(version string) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry(), clients: make(map[string]bool)}
+	m.page = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		m.registry.MustRegister(v)
@@ -82,9 +84,7 @@ func newMetrics(version string) *metrics {
 }
 
 // handler serves /metrics.
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
-}
+func (m *metrics) handler() http.Handler { return m.page }
 
 // setServers names the servers that have a label, each with its breaker, nil for none. The series of those that are gone go
 // with them.
