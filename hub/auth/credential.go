@@ -10,7 +10,7 @@ import (
 // The names of the headers as net/http spells them.
 const (
 	authorization = "Authorization"
-	apiKey        = "X-Api-Key"
+	keyHeader     = "X-Api-Key"
 )
 
 // DefaultClient is the principal of whoever presents the token that all clients share.
@@ -20,12 +20,12 @@ const DefaultClient = "default"
 // looks at the query: a token there ends up in logs (RFC 6750, section 5.3).
 func presented(h http.Header, kind string) (string, error) {
 	// What stands between us and the client may have judged the other of two.
-	if len(h[authorization]) > 1 || len(h[apiKey]) > 1 {
+	if len(h[authorization]) > 1 || len(h[keyHeader]) > 1 {
 		return "", errTwice
 	}
 	token := ""
 	if kind == APIKey {
-		if token = h.Get(apiKey); token == "" {
+		if token = h.Get(keyHeader); token == "" {
 			return "", nil
 		}
 	} else {

@@ -1,12 +1,14 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,18 +147,32 @@ func TestSameKeysKeepCachedTokens(t *testing.T) {
 }
 
 func TestKeysOutliveAnOutage(t *testing.T) {
-	key := ecSigner("e")
+	key, evil := ecSigner("e"), ecSigner("evil")
+	others := document(t, evil.jwk(nil)) // what nobody may take for the issuer's
+	redirect := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.String() != to {
+				http.Redirect(w, r, to, http.StatusFound)
+				return
+			}
+			_, _ = w.Write(others)
+		}
+	}
+	long := append(bytes.Repeat([]byte(" "), maxDocument+1-len(others)), others...)
 	for name, outage := range map[string]http.HandlerFunc{
-		"status":   down,
-		"no JSON":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
-		"no set":   func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") },
-		"too long": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxDocument+1)) },
-		"elsewhere": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://evil.example.org/jwks", http.StatusFound)
+		"status": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write(others)
 		},
-		"plain": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://issuer.example.com/jwks", http.StatusFound)
+		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"no set":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") },
+		"two sets": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(append(slices.Clip(others), others...))
 		},
+		"too long":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(long) },
+		"elsewhere":  redirect("https://evil.example.org/jwks"),
+		"other port": redirect("https://issuer.example.com:8443/jwks"),
+		"plain":      redirect("http://issuer.example.com/jwks"),
 		"in circles": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/jwks", http.StatusFound) },
 		"silence":    func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
@@ -169,7 +185,7 @@ func TestKeysOutliveAnOutage(t *testing.T) {
 					t.Errorf("got %d fetches", i.count())
 				}
 				wantReason(t, a, key.sign(claimsFor(nil), nil), nil)
-				wantReason(t, a, key.sign(claimsFor(nil), map[string]any{"kid": "x"}), errUnknownKey)
+				wantReason(t, a, evil.sign(claimsFor(nil), nil), errUnknownKey)
 				if err := a.Ready(); err != nil {
 					t.Errorf("not ready: %v", err)
 				}

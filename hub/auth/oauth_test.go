@@ -18,8 +18,7 @@ import (
 // reason returns why a request was refused, nil if it was not.
 func reason(a *Authenticator, token, server string) error {
 	_, err := a.Authenticate(bearer(token), server)
-	var c *Challenge
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*Challenge](err); ok {
 		return c.Unwrap()
 	}
 	return err
@@ -125,6 +124,7 @@ func TestAudiences(t *testing.T) {
 		{gateway + "//", path, "", false},
 		{gateway + "//", path, "files", false},
 		{gateway + "files", path, "files", false},
+		{gateway + "-files", path, "files", false},
 		{gateway + "/Files", path, "files", false},
 		{gateway + "/files?x", path, "files", false},
 		{gateway + "/files/db", path, "db", false},
