@@ -2,7 +2,6 @@ package streamable_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,8 +21,7 @@ func BenchmarkCall(b *testing.B) {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":%q}]}}`, strings.Repeat("x", size))
 		url := repeat(b, []byte(jsonResponse(body)))
 		request := message(b, callTool)
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
+		ctx := b.Context()
 		b.Run(fmt.Sprintf("client/%d", size), func(b *testing.B) {
 			client := newClient(b, streamable.ClientOptions{URL: url})
 			b.ReportAllocs()

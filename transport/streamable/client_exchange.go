@@ -212,7 +212,7 @@ func (x *exchange) verdict(ctx context.Context, err error) error {
 		return failure
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &transport.Failure{Cause: transport.TimedOut, Err: fmt.Errorf("nothing came for %v (request_timeout)", x.pool.opt.Timeout)}
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = errors.New("the connection was closed in place of an answer")
 	}
 	cause := transport.Unreachable

@@ -1,6 +1,7 @@
 package streamable
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -69,11 +70,11 @@ func newOrigin(o ClientOptions) (origin, error) {
 		return origin{}, errors.New("parse URL: it is none")
 	}
 	port := u.Port()
-	switch {
-	case u.Scheme == "http":
-		port = cmpOr(port, "80")
-	case u.Scheme == "https":
-		port = cmpOr(port, "443")
+	switch u.Scheme {
+	case "http":
+		port = cmp.Or(port, "80")
+	case "https":
+		port = cmp.Or(port, "443")
 	default:
 		return origin{}, errors.New("the URL must begin with http:// or https://")
 	}
@@ -103,17 +104,10 @@ func newOrigin(o ClientOptions) (origin, error) {
 	return from, nil
 }
 
-func cmpOr(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
 func tlsConfig(given *tls.Config, name string) *tls.Config {
 	config := given.Clone()
 	if config == nil {
-		config = &tls.Config{} //nolint:gosec // the version is set below
+		config = &tls.Config{}
 	}
 	if config.ServerName == "" {
 		config.ServerName = name

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,7 +188,7 @@ func pipeTo(t *testing.T, conn transport.Conn) (pipes *mcp.IOTransport, over fun
 		for dst := make([]jsonrpc.Message, 8); ; {
 			n, err := conn.Read(context.Background(), dst)
 			for _, m := range dst[:n] {
-				if _, err := toClient.Write(append(m.Raw[:len(m.Raw):len(m.Raw)], '\n')); err != nil {
+				if _, err := toClient.Write(append(slices.Clip(m.Raw), '\n')); err != nil {
 					return
 				}
 			}

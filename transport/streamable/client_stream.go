@@ -53,7 +53,9 @@ func (s *stream) deliver(m *jsonrpc.Message) error {
 	if m == nil && !s.event.HasID && s.event.Retry == 0 {
 		return nil
 	}
-	return s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry})
+	err := s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry})
+	s.x.wire.last = time.Now() // the server is not to blame for the time that our client has taken
+	return err
 }
 
 // streamed takes an answer that comes as the last message of a stream.
@@ -118,7 +120,7 @@ func (s *stream) resumable(err error) bool {
 		return false
 	}
 	var broken *net.OpError
-	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) && !broken.Timeout()
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) && !broken.Timeout()
 }
 
 // resume asks for the rest of the stream on another connection. Where that cannot be reached, the next try follows.

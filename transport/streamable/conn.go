@@ -177,8 +177,8 @@ func (c *Conn) dispose(m *jsonrpc.Message) {
 
 // sessionLost ends the connection if err says that the session is gone.
 func (c *Conn) sessionLost(err error) bool {
-	var failure *transport.Failure
-	if !errors.As(err, &failure) || failure.Cause != transport.SessionGone {
+	failure, ok := errors.AsType[*transport.Failure](err)
+	if !ok || failure.Cause != transport.SessionGone {
 		return false
 	}
 	c.end(failure)
@@ -246,11 +246,10 @@ func (c *Conn) arrive(a transport.Arrival) error {
 // fail answers a request in the server's place.
 func (c *Conn) fail(id jsonrpc.ID, err error) {
 	text := "server failed"
-	var failure *transport.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*transport.Failure](err); ok {
 		text = failure.Public()
 	}
-	if neverLeft := new(unsent); errors.As(err, neverLeft) {
+	if _, ok := errors.AsType[unsent](err); ok {
 		text += "; the request was not executed"
 	} else {
 		text += "; the request may have been executed"

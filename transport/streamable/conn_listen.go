@@ -36,8 +36,8 @@ func (c *Conn) listen() {
 
 // worthListening reports whether the next stream may come about: the last one ended, or broke, or the server had a bad time.
 func worthListening(err error) bool {
-	var failure *transport.Failure
-	if !errors.As(err, &failure) {
+	failure, ok := errors.AsType[*transport.Failure](err)
+	if !ok {
 		return err == nil
 	}
 	return failure.Cause == transport.Unreachable || failure.Cause == transport.TimedOut || failure.Status >= 500 || failure.Status == 429

@@ -2,6 +2,7 @@ package streamable
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -95,7 +96,7 @@ func (in *inbound) wholeHead(limit int) (int, error) {
 		}
 		looked = max(0, len(got)-len(end)+1)
 		if err := in.fill(); err != nil {
-			if err == io.EOF && len(got) > 0 {
+			if errors.Is(err, io.EOF) && len(got) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
 			return 0, err
@@ -137,7 +138,7 @@ func (in *inbound) Read(p []byte) (int, error) {
 	}
 	n, err := in.take(p)
 	if !bounded {
-		in.done = err == io.EOF
+		in.done = errors.Is(err, io.EOF)
 		return n, err
 	}
 	in.left -= int64(n)
@@ -167,7 +168,7 @@ func (in *inbound) take(p []byte) (int, error) {
 func (in *inbound) nextChunk() error {
 	if in.inChunk {
 		if line, err := in.bodyLine(len("\r\n")); err != nil || len(line) > 0 {
-			return cmpErr(err, malformed("a chunk is longer than it says"))
+			return cmp.Or(err, error(malformed("a chunk is longer than it says")))
 		}
 	}
 	line, err := in.bodyLine(maxChunk)
@@ -193,13 +194,6 @@ func (in *inbound) nextChunk() error {
 		budget -= len(line) + len("\r\n")
 	}
 	return malformed("its trailers are too long")
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // bodyLine reads a line of at most limit bytes, with its end, between chunks.
@@ -292,8 +286,8 @@ func sized(text []byte, limit int) error {
 func grow(text []byte, length int64, limit int) []byte {
 	size := max(2*cap(text), 2*readSize)
 	if length >= 0 {
-		size = max(size, min(int(length), firstText)) //nolint:gosec // at most limit
-		size = min(size, int(length))                 //nolint:gosec // at most limit
+		size = max(size, min(int(length), firstText))
+		size = min(size, int(length))
 	}
 	size = max(min(size, limit+1), len(text)+1)
 	grown := make([]byte, len(text), size)
@@ -303,7 +297,7 @@ func grow(text []byte, length int64, limit int) []byte {
 
 // cut makes an end that came too early one.
 func cut(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -63,6 +63,7 @@ func FuzzResponse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("net/http does not take it: %v", err)
 		}
+		defer response.Body.Close()
 		want, err := io.ReadAll(response.Body)
 		if err != nil && !strings.Contains(err.Error(), "trailer") && !strings.Contains(err.Error(), "malformed MIME") {
 			t.Fatalf("net/http does not take the body: %v", err)

@@ -113,7 +113,7 @@ func (h *head) statusLine(line []byte) error {
 }
 
 // seenFields are those of which one is enough.
-type seenFields struct{ media, encoding, session bool }
+type seenFields struct{ media, session bool }
 
 func (h *head) field(name, value []byte, seen *seenFields) error {
 	switch len(name) {

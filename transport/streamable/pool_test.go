@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -190,6 +191,12 @@ func TestLongMessagesBothWays(t *testing.T) {
 			_, _ = io.WriteString(w, long) // in chunks
 		}))
 		opt := streamable.ClientOptions{}
+		var conns atomic.Int32
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				conns.Add(1)
+			}
+		}
 		if secure {
 			s.EnableHTTP2 = true // offered, and not taken
 			s.StartTLS()
@@ -208,6 +215,9 @@ func TestLongMessagesBothWays(t *testing.T) {
 			if err := client.Call(testContext(t), request, got.take); err != nil || len(got) != 1 || got[0] != "200 "+long {
 				t.Errorf("secure %v: %d arrivals, %v", secure, len(got), err)
 			}
+		}
+		if n := conns.Load(); n != 1 {
+			t.Errorf("secure %v: %d connections", secure, n)
 		}
 	}
 }
