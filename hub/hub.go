@@ -63,6 +63,7 @@ const (
 	bodyPatience  = 30 * time.Second // for its body
 	idlePatience  = 2 * time.Minute  // for the next request on a connection
 	drainPatience = 15 * time.Second // for what is in flight when the hub stops
+	keysPatience  = 3 * time.Second  // for the keys of a new issuer, at a reload
 	maxHeader     = 32 << 10         // bytes of a request's headers
 )
 
@@ -116,6 +117,12 @@ func (h *Hub) Reload(cfg Config) error {
 	if err != nil {
 		h.metrics.reload(false)
 		return err
+	}
+	if next.auth != old.auth {
+		select { // or clients would be refused until its keys are there
+		case <-next.auth.Settled():
+		case <-time.After(keysPatience):
+		}
 	}
 	if h.certs != nil {
 		if err := h.certs.reload(); err != nil {
@@ -175,6 +182,9 @@ func (h *Hub) build(cfg Config, old *state) (*state, error) {
 		if err != nil {
 			for _, b := range made {
 				b.close()
+			}
+			if old == nil || next.auth != old.auth {
+				next.auth.Close()
 			}
 			return nil, err
 		}
