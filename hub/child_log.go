@@ -2,32 +2,43 @@ package hub
 
 import (
 	"bytes"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/time/rate"
 
 	"github.com/rohitgs28/mcpx/integrity"
 )
 
 const (
-	logLine  = 1 << 10 // bytes that are logged of one line of a child
-	logRate  = 20      // lines a second in the long run
-	logBurst = 200     // lines at once
+	logLine = 1 << 10 // bytes that are logged of one line of a child
+	logRate = 100     // lines of a child that are logged in a second
 )
 
 // A childLog logs what a child writes to stderr, a line each: without what could act on a terminal, not too long, and not
 // so much that nothing else is found.
 type childLog struct {
 	log    zerolog.Logger
-	limit  *rate.Limiter
 	line   []byte // what came of the current line, at most logLine
 	long   bool   // and there was more of it
 	missed int    // lines that were left out since the last one
+
+	mu     sync.Mutex // Write and junk are called beside one another
+	second time.Time  // when the current second began; guarded by mu
+	lines  int        // that were logged in it; guarded by mu
 }
 
-func newChildLog(log zerolog.Logger) *childLog {
-	return &childLog{log: log, limit: rate.NewLimiter(logRate, logBurst)}
+func newChildLog(log zerolog.Logger) *childLog { return &childLog{log: log} }
+
+// room reports whether another line may be logged now.
+func (c *childLog) room() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.second) >= time.Second {
+		c.second, c.lines = now, 0
+	}
+	c.lines++
+	return c.lines <= logRate
 }
 
 // Write implements [io.Writer]; one goroutine calls it.
@@ -60,24 +71,24 @@ func (c *childLog) flush() {
 	if len(line) == 0 {
 		return
 	}
-	if !c.limit.AllowN(time.Now(), 1) {
+	if !c.room() {
 		c.missed++
 		return
 	}
-	e := c.log.Info()
+	more := map[string]any{}
 	if long {
-		e = e.Bool("cut", true)
+		more["cut"] = true
 	}
 	if c.missed > 0 {
-		e = e.Int("lines_left_out", c.missed)
+		more["lines_left_out"] = c.missed
 		c.missed = 0
 	}
-	e.Str("stderr", integrity.Visible(string(line))).Msg("server says")
+	c.log.Info().Fields(more).Str("stderr", integrity.Visible(string(line))).Msg("server says")
 }
 
 // junk logs a line of stdout that is no message; another goroutine than Write's calls it.
 func (c *childLog) junk(line []byte) {
-	if c.limit.AllowN(time.Now(), 1) {
+	if c.room() {
 		c.log.Warn().Str("line", integrity.Visible(string(line[:min(len(line), logLine)]))).
 			Msg("the server wrote something to stdout that is no message; it is not forwarded")
 	}

@@ -58,23 +58,22 @@ func (m *mux) arrive(msg *jsonrpc.Message) {
 	}
 }
 
-// take takes the call out that an answer belongs to.
+// take takes the call out that an answer belongs to. An answer that nobody waits for any more is nothing strange.
 func (m *mux) take(msg *jsonrpc.Message) *muxCall {
 	id, _ := msg.ID.Key().Number() // 0 is nobody's
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c := m.calls[id]; c != nil {
-		delete(m.calls, id)
-		return c
+	c := m.calls[id]
+	_, late := m.abandoned[id]
+	delete(m.calls, id)
+	delete(m.abandoned, id)
+	m.mu.Unlock()
+	if c == nil && !late {
+		m.stray(msg, "an answer to a request that was not made, or was answered before")
 	}
-	if _, late := m.abandoned[id]; late {
-		delete(m.abandoned, id)
-		return nil
-	}
-	m.stray(msg, "an answer to a request that was not made, or was answered before")
-	return nil
+	return c
 }
 
+// stray tells of what was dropped. m.mu is not held: the record is written meanwhile.
 func (m *mux) stray(msg *jsonrpc.Message, reason string) {
 	if m.opt.Stray != nil {
 		m.opt.Stray(msg, reason)
@@ -140,18 +139,19 @@ func (m *mux) notified(msg *jsonrpc.Message) {
 
 // progressed hands progress to the call that asked for it. It may be left out where the client is slow.
 func (m *mux) progressed(msg *jsonrpc.Message) {
-	id, ok := number(msg.Field(jsonrpc.ProgressToken))
+	id, _ := number(msg.Field(jsonrpc.ProgressToken))
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	c := m.calls[id]
-	if !ok || c == nil || c.progress == nil {
-		if _, late := m.abandoned[id]; !late {
-			m.stray(msg, "progress of a request that is not in flight")
-		}
-		return
+	_, late := m.abandoned[id]
+	found := c != nil && c.progress != nil
+	if found {
+		c.life = time.Now()
+		m.ahead(c, m.parcels.edit(msg, msg.Edit(jsonrpc.ProgressToken, c.progress)))
 	}
-	c.life = time.Now()
-	m.ahead(c, m.parcels.edit(msg, msg.Edit(jsonrpc.ProgressToken, c.progress)))
+	m.mu.Unlock()
+	if !found && !late {
+		m.stray(msg, "progress of a request that is not in flight")
+	}
 }
 
 var (
@@ -162,35 +162,35 @@ var (
 // published hands what was subscribed to over to its subscription (2026-07-28, basic/patterns/subscriptions). Nothing of it
 // may be left out, so the subscription of a client that is too slow ends.
 func (m *mux) published(msg *jsonrpc.Message) {
-	id, ok := number(msg.Field(jsonrpc.MetaSubscription))
+	id, _ := number(msg.Field(jsonrpc.MetaSubscription))
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	c := m.calls[id]
-	if !ok || c == nil || !c.listen {
-		if _, late := m.abandoned[id]; !late {
-			m.stray(msg, "a notification of a subscription that there is not")
-		}
-		return
+	_, late := m.abandoned[id]
+	found := c != nil && c.listen
+	if found && !m.ahead(c, m.parcels.edit(msg, msg.Edit(jsonrpc.MetaSubscription, c.token))) {
+		delete(m.calls, id)
+		m.abandon(c, "the client reads too slowly")
+		c.end <- ending{err: &transport.Failure{Cause: transport.Overloaded, Err: errSlow}}
 	}
-	if m.ahead(c, m.parcels.edit(msg, msg.Edit(jsonrpc.MetaSubscription, c.token))) {
-		return
+	m.mu.Unlock()
+	if !found && !late {
+		m.stray(msg, "a notification of a subscription that there is not")
 	}
-	delete(m.calls, id)
-	m.abandon(c, "the client reads too slowly")
-	c.end <- ending{err: &transport.Failure{Cause: transport.Overloaded, Err: errSlow}}
 }
 
 // logged hands a log message of a modern server to the call that asked for it, if it can be no other's: over a pipe it
 // does not say whose it is.
 func (m *mux) logged(msg *jsonrpc.Message) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	c := m.only()
-	if m.opt.Shared || msg.Method != "notifications/message" || c == nil || !c.logs {
-		m.stray(msg, "a notification that belongs to no request")
-		return
+	found := !m.opt.Shared && msg.Method == "notifications/message" && c != nil && c.logs
+	if found {
+		m.ahead(c, m.parcels.edit(msg))
 	}
-	m.ahead(c, m.parcels.edit(msg))
+	m.mu.Unlock()
+	if !found {
+		m.stray(msg, "a notification that belongs to no request")
+	}
 }
 
 // remark hands on what a legacy server says to the one client, or the clients of one principal, that it has.

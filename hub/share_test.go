@@ -115,6 +115,9 @@ type talk struct {
 	stop context.CancelFunc
 }
 
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 func message(t testing.TB, text string) *jsonrpc.Message {
 	t.Helper()
 	m := &jsonrpc.Message{}
@@ -300,7 +303,7 @@ func TestTimeouts(t *testing.T) {
 	const request = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"a"}}`
 	progress := func(s *stage, times int) {
 		for range times {
-			time.Sleep(9 * time.Second)
+			pass(9 * time.Second)
 			s.server.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`)
 			synctest.Wait()
 		}
@@ -324,7 +327,7 @@ func TestTimeouts(t *testing.T) {
 				if took := time.Since(began); !errors.As(err, &failure) || failure.Cause != transport.TimedOut || took != row.want {
 					t.Errorf("ended with %v after %v, want a timeout after %v", err, took, row.want)
 				}
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 			})
 		})
 	}
@@ -336,9 +339,9 @@ func TestNoTimeoutWhileTheClientIsAsked(t *testing.T) {
 		l := s.join()
 		k := s.call(l, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`)
 		s.server.say(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		_ = s.mux.tell(l, message(t, `{"jsonrpc":"2.0","id":"q","result":{}}`))
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{}}`)
 		s.ends(k, nil)
 	})
@@ -347,7 +350,7 @@ func TestNoTimeoutWhileTheClientIsAsked(t *testing.T) {
 func TestSubscriptionHasNoTimeout(t *testing.T) {
 	onStage(t, muxOptions{Modern: true}, func(s *stage) {
 		k := s.call(&lane{}, `{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{}}`)
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		s.server.say(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1},"notifications":{}}}`)
 		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":1},"resultType":"complete"}}`)
 		s.wants("client", k.got,
