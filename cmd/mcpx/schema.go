@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"reflect"
 	"strings"
 
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -35,42 +33,46 @@ The schema holds the shape of a file. Whether its parts fit each other is what `
 }
 
 // configSchema describes the file from the types that [document.decode] reads it into, by the same rules.
-func configSchema() *jsonschema.Schema {
-	w := &schemaWriter{defs: map[string]*jsonschema.Schema{}}
+func configSchema() *schema {
+	w := &schemaWriter{defs: map[string]*schema{}, texts: keyTexts(), names: schemaNames()}
 	root := w.object(reflect.TypeFor[config](), "")
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "mcpx.yaml"
 	root.Description = "Configuration of mcpx, for mcpx wrap and mcpx hub."
-	root.MinProperties = new(1)
+	root.MinProperties = 1
 	root.Defs = w.defs
 	return root
 }
 
 // schemaNames are the names under which the schema holds what a type describes.
-var schemaNames = map[reflect.Type]string{
-	reflect.TypeFor[tlsConfig]():             "tls",
-	reflect.TypeFor[server]():                "server",
-	reflect.TypeFor[pastedServer]():          "pasted_server",
-	reflect.TypeFor[authConfig]():            "auth",
-	reflect.TypeFor[authClient]():            "auth_client",
-	reflect.TypeFor[oauthConfig]():           "oauth",
-	reflect.TypeFor[clientConfig]():          "client",
-	reflect.TypeFor[policy.Config]():         "policy",
-	reflect.TypeFor[policy.Override]():       "override",
-	reflect.TypeFor[policy.ToolRule]():       "tool_rule",
-	reflect.TypeFor[policy.Constraint]():     "constraint",
-	reflect.TypeFor[policy.ServerRequests](): "server_requests",
-	reflect.TypeFor[policy.RateConfig]():     "rate_limit",
-	reflect.TypeFor[breakerConfig]():         "circuit_breaker",
-	reflect.TypeFor[integrity.Config]():      "inspection",
-	reflect.TypeFor[limits]():                "limits",
-	reflect.TypeFor[corsConfig]():            "cors",
-	reflect.TypeFor[audit.Config]():          "audit",
-	reflect.TypeFor[hubConfig]():             "hub",
+func schemaNames() map[reflect.Type]string {
+	return map[reflect.Type]string{
+		reflect.TypeFor[tlsConfig]():             "tls",
+		reflect.TypeFor[server]():                "server",
+		reflect.TypeFor[pastedServer]():          "pasted_server",
+		reflect.TypeFor[authConfig]():            "auth",
+		reflect.TypeFor[authClient]():            "auth_client",
+		reflect.TypeFor[oauthConfig]():           "oauth",
+		reflect.TypeFor[clientConfig]():          "client",
+		reflect.TypeFor[policy.Config]():         "policy",
+		reflect.TypeFor[policy.Override]():       "override",
+		reflect.TypeFor[policy.ToolRule]():       "tool_rule",
+		reflect.TypeFor[policy.Constraint]():     "constraint",
+		reflect.TypeFor[policy.ServerRequests](): "server_requests",
+		reflect.TypeFor[policy.RateConfig]():     "rate_limit",
+		reflect.TypeFor[breakerConfig]():         "circuit_breaker",
+		reflect.TypeFor[integrity.Config]():      "inspection",
+		reflect.TypeFor[limits]():                "limits",
+		reflect.TypeFor[corsConfig]():            "cors",
+		reflect.TypeFor[audit.Config]():          "audit",
+		reflect.TypeFor[hubConfig]():             "hub",
+	}
 }
 
 type schemaWriter struct {
-	defs map[string]*jsonschema.Schema
+	defs  map[string]*schema
+	texts map[string]keyText
+	names map[reflect.Type]string
 }
 
 // The patterns of text that stands for something else. A variable is resolved later, whatever its key takes.
@@ -80,20 +82,20 @@ const (
 	durationText = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w))+$`
 )
 
-func (w *schemaWriter) of(t reflect.Type, opts tagOptions) *jsonschema.Schema {
+func (w *schemaWriter) of(t reflect.Type, opts tagOptions) *schema {
 	switch t {
 	case reflect.TypeFor[ignored]():
-		return &jsonschema.Schema{}
+		return &schema{}
 	case reflect.TypeFor[policy.Scalar]():
 		return oneValue()
 	case reflect.TypeFor[policy.Scalars]():
 		return oneOrMany(oneValue())
 	case reflect.TypeFor[policy.Strings]():
-		return oneOrMany(&jsonschema.Schema{Type: "string"})
+		return oneOrMany(&schema{Type: "string"})
 	case reflect.TypeFor[secret]():
-		return &jsonschema.Schema{Type: "string", MinLength: new(1)}
+		return &schema{Type: "string", MinLength: 1}
 	case durationType:
-		return &jsonschema.Schema{Type: "string", Pattern: durationText + "|" + variableText}
+		return &schema{Type: "string", Pattern: durationText + "|" + variableText}
 	default:
 	}
 	switch t.Kind() {
@@ -102,36 +104,36 @@ func (w *schemaWriter) of(t reflect.Type, opts tagOptions) *jsonschema.Schema {
 	case reflect.Struct:
 		return w.reference(t)
 	case reflect.Map:
-		return &jsonschema.Schema{Type: "object", AdditionalProperties: w.of(t.Elem(), opts)}
+		return &schema{Type: "object", AdditionalProperties: w.of(t.Elem(), opts)}
 	case reflect.Slice:
 		if opts.list {
 			return oneOrMany(w.of(t.Elem(), tagOptions{scalars: opts.scalars}))
 		}
-		return &jsonschema.Schema{Type: "array", Items: w.of(t.Elem(), opts)}
+		return &schema{Type: "array", Items: w.of(t.Elem(), opts)}
 	case reflect.Int64: // a size
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			{Type: "integer", Minimum: new(1.0)},
+		return &schema{AnyOf: []*schema{
+			{Type: "integer", Minimum: 1},
 			{Type: "string", Pattern: sizeText + "|" + variableText},
 		}}
 	case reflect.Int:
-		return orVariable(&jsonschema.Schema{Type: "integer"})
+		return orVariable(&schema{Type: "integer"})
 	case reflect.Float64:
-		return orVariable(&jsonschema.Schema{Type: "number"})
+		return orVariable(&schema{Type: "number"})
 	case reflect.Bool:
-		return orVariable(&jsonschema.Schema{Type: "boolean"})
+		return orVariable(&schema{Type: "boolean"})
 	case reflect.String:
 		if opts.scalars {
 			return oneValue()
 		}
-		return &jsonschema.Schema{Type: "string"}
+		return &schema{Type: "string"}
 	default:
-		return &jsonschema.Schema{Not: &jsonschema.Schema{}} // the decoder cannot read it either
+		return &schema{Not: &schema{}} // the decoder cannot read it either
 	}
 }
 
 // reference describes a struct once, and gives what points there.
-func (w *schemaWriter) reference(t reflect.Type) *jsonschema.Schema {
-	name := schemaNames[t]
+func (w *schemaWriter) reference(t reflect.Type) *schema {
+	name := w.names[t]
 	if name == "" {
 		name = strings.ToLower(t.Name())
 	}
@@ -139,21 +141,20 @@ func (w *schemaWriter) reference(t reflect.Type) *jsonschema.Schema {
 		w.defs[name] = nil // it is being written: a type that holds itself ends here
 		w.defs[name] = w.object(t, name)
 	}
-	return &jsonschema.Schema{Ref: "#/$defs/" + name}
+	return &schema{Ref: "#/$defs/" + name}
 }
 
-func (w *schemaWriter) object(t reflect.Type, name string) *jsonschema.Schema {
-	s := &jsonschema.Schema{
+func (w *schemaWriter) object(t reflect.Type, name string) *schema {
+	s := &schema{
 		Type:                 "object",
-		Properties:           map[string]*jsonschema.Schema{},
-		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},
-		Required:             requiredKeys[name],
+		AdditionalProperties: false,
+		Required:             requiredKeys(name),
 	}
 	w.properties(s, t, name)
 	return s
 }
 
-func (w *schemaWriter) properties(s *jsonschema.Schema, t reflect.Type, name string) {
+func (w *schemaWriter) properties(s *schema, t reflect.Type, name string) {
 	for f := range t.Fields() {
 		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if strings.Contains(options, "inline") {
@@ -164,41 +165,34 @@ func (w *schemaWriter) properties(s *jsonschema.Schema, t reflect.Type, name str
 			continue
 		}
 		property := w.of(f.Type, tagOptions{scalars: strings.Contains(options, "scalars"), list: strings.Contains(options, "list")})
-		if about, ok := describe(name, key); ok {
+		if about, ok := w.describe(name, key); ok {
 			property = about.onto(property)
 		}
-		s.Properties[key] = property
-		s.PropertyOrder = append(s.PropertyOrder, key)
+		s.Properties = append(s.Properties, member{key, property})
 	}
 }
 
 // onto adds to the schema of a key what its type does not say.
-func (k keyText) onto(s *jsonschema.Schema) *jsonschema.Schema {
+func (k keyText) onto(s *schema) *schema {
 	if len(k.words) > 0 {
-		words := make([]any, len(k.words))
-		for i, word := range k.words {
-			words[i] = word
-		}
-		s = orVariable(&jsonschema.Schema{Enum: words})
+		s = orVariable(&schema{Enum: k.words})
 	}
 	if k.pattern != "" {
 		s.Pattern = k.pattern + "|" + variableText
 	}
 	s.Description = k.text
-	if k.standard != nil {
-		s.Default, _ = json.Marshal(k.standard) // text, a number or a boolean
-	}
+	s.Default = k.standard
 	return s
 }
 
-func oneValue() *jsonschema.Schema {
-	return &jsonschema.Schema{Types: []string{"string", "number", "boolean"}}
+func oneValue() *schema {
+	return &schema{Type: []string{"string", "number", "boolean"}}
 }
 
-func oneOrMany(one *jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one, {Type: "array", Items: one.CloneSchemas()}}}
+func oneOrMany(one *schema) *schema {
+	return &schema{AnyOf: []*schema{one, {Type: "array", Items: one}}}
 }
 
-func orVariable(s *jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, {Type: "string", Pattern: variableText}}}
+func orVariable(s *schema) *schema {
+	return &schema{AnyOf: []*schema{s, {Type: "string", Pattern: variableText}}}
 }

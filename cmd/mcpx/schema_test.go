@@ -135,7 +135,7 @@ func TestSchemaExplainsEveryKey(t *testing.T) {
 			}
 		}
 	}
-	for path := range keyTexts {
+	for path := range keyTexts() {
 		name, key, _ := strings.Cut(path, ".")
 		if objects[name] == nil || objects[name].Properties[key] == nil {
 			t.Errorf("there is a text for %s, which is no key", path)
@@ -147,7 +147,7 @@ var saidWords = regexp.MustCompile(`(?:use|is not|is neither) ([\w, ]+)$`)
 
 // TestSchemaKnowsTheWordsOfTheLoader gives each key with a set of words one that it does not know: the error lists them.
 func TestSchemaKnowsTheWordsOfTheLoader(t *testing.T) {
-	for path, about := range keyTexts {
+	for path, about := range keyTexts() {
 		if len(about.words) == 0 || strings.HasPrefix(path, "pasted_server.") || path == "server.transport" {
 			continue // clients write more than the loader lists, and it lists what suits url or command
 		}
@@ -193,14 +193,14 @@ func TestSchemaKnowsTheWordsOfTheLoader(t *testing.T) {
 func TestSchemaStatesTheDefaults(t *testing.T) {
 	for _, section := range []string{"limits", "circuit_breaker", "cors", "hub", "auth"} {
 		var b strings.Builder
-		for path, about := range keyTexts {
+		for path, about := range keyTexts() {
 			if name, key, _ := strings.Cut(path, "."); name == section && about.standard != nil {
 				fmt.Fprintf(&b, "  %s: %v\n", key, about.standard)
 			}
 		}
 		d := &document{file: "x.yaml", lookup: os.LookupEnv}
 		d.places = map[string]place{}
-		d.parse([]byte("listen: " + fmt.Sprint(keyTexts[".listen"].standard) + "\n" + section + ":\n" + b.String()))
+		d.parse([]byte("listen: " + fmt.Sprint(keyTexts()[".listen"].standard) + "\n" + section + ":\n" + b.String()))
 		c, want := defaults(), defaults()
 		d.decode(c)
 		plain := cmp.Exporter(func(reflect.Type) bool { return true })
