@@ -45,10 +45,10 @@ func newBreaker(server string, cfg Breaker, m *metrics, previous *breaker) *brea
 		return previous
 	}
 	b := &breaker{cfg: cfg, metrics: m}
-	threshold := uint32(min(max(cfg.FailureThreshold, 1), math.MaxInt32)) //nolint:gosec // clamped
+	threshold := uint32(min(max(cfg.FailureThreshold, 1), math.MaxInt32))
 	b.machine = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          server,
-		MaxRequests:   uint32(min(max(cfg.HalfOpenMax, 1), math.MaxInt32)), //nolint:gosec // clamped
+		MaxRequests:   uint32(min(max(cfg.HalfOpenMax, 1), math.MaxInt32)),
 		Timeout:       cfg.Cooldown,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= threshold },
 		IsExcluded:    func(err error) bool { return err == errNoEvidence }, //nolint:errorlint // told by us, never wrapped

@@ -158,7 +158,7 @@ func TestBreakerOpensWaitsProbesAndCloses(t *testing.T) {
 		}
 		wantLevel(t, b, 1)
 		wantRefused(t, g, s, 10*time.Second)
-		time.Sleep(3500 * time.Millisecond)
+		<-time.After(3500 * time.Millisecond)
 		wantRefused(t, g, s, 7*time.Second) // 6.5 s, in whole seconds
 		if err := g.Send(t.Context(), ping); err == nil {
 			t.Error("a notification passed an open breaker")
@@ -166,12 +166,12 @@ func TestBreakerOpensWaitsProbesAndCloses(t *testing.T) {
 		if err := g.Listen(t.Context(), "", ignore); err == nil {
 			t.Error("a stream passed an open breaker")
 		}
-		time.Sleep(7 * time.Second)
+		<-time.After(7 * time.Second)
 		_ = g.Call(t.Context(), ping, ignore) // the probe
 		wantLevel(t, b, 1)
 		wantRefused(t, g, s, 10*time.Second)
 
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		wantLevel(t, b, 2)
 		s.call = func(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error {
 			other := &scripted{call: ends(nil)}
@@ -198,7 +198,7 @@ func TestAFirstSignOfLifeEndsAProbe(t *testing.T) {
 		for range 3 {
 			_ = g.Call(t.Context(), ping, ignore)
 		}
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		s.call = func(_ context.Context, m *jsonrpc.Message, yield transport.Yield) error {
 			_ = yield(transport.Arrival{Message: jsonrpc.NewRequest(jsonrpc.ID{}, "notifications/progress", nil)})
 			wantLevel(t, b, 0)
@@ -217,7 +217,7 @@ func TestAPanicFreesTheProbesPlace(t *testing.T) {
 		for range 3 {
 			_ = g.Call(t.Context(), ping, ignore)
 		}
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		s.call = func(context.Context, *jsonrpc.Message, transport.Yield) error { panic(http.ErrAbortHandler) }
 		func() {
 			defer func() { _ = recover() }()

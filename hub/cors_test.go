@@ -26,13 +26,13 @@ func doorServer(t *testing.T, d *door) (address string) {
 }
 
 // exchange sends a request as it is written and reads the response's head.
-func exchange(t *testing.T, address, request string) *http.Response {
+func exchange(t *testing.T, address, request string) (status int, header http.Header) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
@@ -41,8 +41,8 @@ func exchange(t *testing.T, address, request string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { resp.Body.Close() })
-	return resp
+	defer resp.Body.Close()
+	return resp.StatusCode, resp.Header
 }
 
 func TestHostAndOriginOnLoopback(t *testing.T) {
@@ -102,7 +102,7 @@ func TestHostAndOriginOnLoopback(t *testing.T) {
 				if tt.origin != "" {
 					head += "Origin: " + tt.origin + "\r\n"
 				}
-				got := exchange(t, address, strings.ReplaceAll(head, "PORT", port)+"\r\n").StatusCode
+				got, _ := exchange(t, address, strings.ReplaceAll(head, "PORT", port)+"\r\n")
 				// net/http itself refuses a Host that cannot be one.
 				if got != tt.want && (tt.want != 403 || got != 400) {
 					t.Errorf("status %d, want %d", got, tt.want)
@@ -111,14 +111,14 @@ func TestHostAndOriginOnLoopback(t *testing.T) {
 		}
 	}
 	t.Run("two origins", func(t *testing.T) {
-		resp := exchange(t, address, "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example.com\r\nOrigin: https://evil.example\r\n\r\n")
-		if resp.StatusCode != 403 {
-			t.Errorf("status %d, want 403", resp.StatusCode)
+		status, _ := exchange(t, address, "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example.com\r\nOrigin: https://evil.example\r\n\r\n")
+		if status != 403 {
+			t.Errorf("status %d, want 403", status)
 		}
 	})
 	t.Run("no host", func(t *testing.T) {
-		if resp := exchange(t, address, "GET / HTTP/1.0\r\n\r\n"); resp.StatusCode != 403 {
-			t.Errorf("status %d, want 403", resp.StatusCode)
+		if status, _ := exchange(t, address, "GET / HTTP/1.0\r\n\r\n"); status != 403 {
+			t.Errorf("status %d, want 403", status)
 		}
 	})
 }
@@ -168,14 +168,14 @@ func TestPreflight(t *testing.T) {
 		{"no page", CORS{}, "https://app.example.com", "authorization", 403, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			resp := exchange(t, doorServer(t, newDoor(tt.cfg, "")), fmt.Sprintf(ask, tt.origin, tt.headers))
-			if resp.StatusCode != tt.status || resp.Header.Get("Access-Control-Allow-Origin") != tt.allowed {
-				t.Errorf("got %d %v, want %d, %q", resp.StatusCode, resp.Header, tt.status, tt.allowed)
+			status, header := exchange(t, doorServer(t, newDoor(tt.cfg, "")), fmt.Sprintf(ask, tt.origin, tt.headers))
+			if status != tt.status || header.Get("Access-Control-Allow-Origin") != tt.allowed {
+				t.Errorf("got %d %v, want %d, %q", status, header, tt.status, tt.allowed)
 			}
-			if tt.allowed != "" && tt.cfg.MaxAge > 0 && resp.Header.Get("Access-Control-Max-Age") != "600" {
-				t.Errorf("max age: %v", resp.Header)
+			if tt.allowed != "" && tt.cfg.MaxAge > 0 && header.Get("Access-Control-Max-Age") != "600" {
+				t.Errorf("max age: %v", header)
 			}
-			if resp.Header.Get("Access-Control-Allow-Credentials") != "" {
+			if header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Error("a browser may send its own credentials")
 			}
 		})
@@ -184,7 +184,7 @@ func TestPreflight(t *testing.T) {
 
 func TestAnAllowedPageMayReadTheAnswersHeaders(t *testing.T) {
 	address := doorServer(t, newDoor(CORS{AllowedOrigins: []string{"https://app.example.com"}}, ""))
-	h := exchange(t, address, "POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example.com\r\nContent-Length: 0\r\n\r\n").Header
+	_, h := exchange(t, address, "POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example.com\r\nContent-Length: 0\r\n\r\n")
 	exposed := strings.ToLower(h.Get("Access-Control-Expose-Headers"))
 	for _, name := range []string{"mcp-session-id", "x-request-id", "www-authenticate", "retry-after"} {
 		if !strings.Contains(exposed, name) {

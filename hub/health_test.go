@@ -55,9 +55,9 @@ func TestOneProbeServesAllWhoAsk(t *testing.T) {
 			}
 		}
 		askAll(1)
-		time.Sleep(probeFresh - time.Millisecond)
+		<-time.After(probeFresh - time.Millisecond)
 		askAll(1) // what was found a moment ago
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		askAll(2)
 	})
 }
@@ -74,9 +74,9 @@ func TestAProbeEndsInTimeAndNobodyWaitsForOthers(t *testing.T) {
 		if got := p.health(t.Context()); got.problem != "server did not answer in time" || time.Since(began) != probeTimeout {
 			t.Errorf("got %+v after %v", got, time.Since(began))
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		go func() {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			p.close()
 		}()
 		began = time.Now()
@@ -99,7 +99,7 @@ func TestAChangeOfHealthIsLoggedOnce(t *testing.T) {
 			if got := p.health(t.Context()).problem; got != "server unreachable" {
 				t.Errorf("clients read %q", got)
 			}
-			time.Sleep(2 * probeFresh)
+			<-time.After(2 * probeFresh)
 		}
 		err = nil
 		p.health(t.Context())

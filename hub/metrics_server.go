@@ -63,7 +63,7 @@ func statusClass(status int) uint8 {
 	if status < 100 || status > 599 {
 		return 0
 	}
-	return uint8(status / 100) //nolint:gosec // 1 to 5
+	return uint8(status / 100)
 }
 
 func (s *serverMetrics) newRequest(key requestKey) prometheus.Counter {

@@ -138,7 +138,7 @@ func readPEM(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open certificate file: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
 	if err != nil {
 		return nil, fmt.Errorf("read certificate file: %w", err)
