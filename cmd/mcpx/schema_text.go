@@ -1,5 +1,7 @@
 package main
 
+import "maps"
+
 // What the schema says of keys beyond what their Go types say. Tests hold the table to the types, the words to what
 // the loader takes, and the standard values to the defaults.
 
@@ -31,9 +33,16 @@ func (w *schemaWriter) describe(object, key string) (keyText, bool) {
 	return keyText{}, false
 }
 
-// keyTexts is a function so that no other command pays for the table.
+// keyTexts gives the text of each key, OBJECT.KEY. It is a function so that no other command pays for the tables.
 func keyTexts() map[string]keyText {
-	allowOrDeny := []string{"allow", "deny"}
+	all := serverTexts()
+	maps.Copy(all, policyTexts())
+	maps.Copy(all, sectionTexts())
+	return all
+}
+
+// serverTexts explains the top of the file and the entries of servers.
+func serverTexts() map[string]keyText {
 	return map[string]keyText{
 		".listen":          {text: "Address of the hub, host:port or :port. Beyond this machine, use auth.", standard: "127.0.0.1:8080"},
 		".tls":             {text: "Certificate of the hub. Without it, plain HTTP."},
@@ -48,10 +57,6 @@ func keyTexts() map[string]keyText {
 		".cors":            {text: "Which pages of browsers may use the hub."},
 		".audit":           {text: "One event per decision and per outcome, chained by hashes."},
 		".hub":             {text: "Where wrappers find their hub."},
-
-		"tls.cert_file":      {text: "Certificate and its chain, PEM. Read again when it changes."},
-		"tls.key_file":       {text: "Private key of the certificate, PEM."},
-		"tls.client_ca_file": {text: "Authorities, PEM. Clients then need a certificate of one of them (mutual TLS)."},
 
 		"server.name":            {text: "The {server} in /mcp/{server}, for --name, in the audit log and in mcpx.lock.", pattern: `^[a-z0-9][a-z0-9_-]*$`},
 		"server.url":             {text: "Address of a server that is reached over the network."},
@@ -74,7 +79,13 @@ func keyTexts() map[string]keyText {
 		"pasted_server.enabled":     {text: "false leaves the entry out.", standard: true},
 		"pasted_server.name":        {text: "For the client alone; not used: the name is the key."},
 		"pasted_server.description": {text: "For the client alone; not used."},
+	}
+}
 
+// policyTexts explains what is allowed, and for whom.
+func policyTexts() map[string]keyText {
+	allowOrDeny := []string{"allow", "deny"}
+	return map[string]keyText{
 		"policy.allow_tools":     {text: "Names of tools, or patterns such as list_*. Empty: all."},
 		"policy.deny_tools":      {text: "Names of tools, or patterns. Wins over allow_tools."},
 		"policy.read_only":       {text: "true: tools are listed, and every call is denied.", standard: false},
@@ -110,6 +121,17 @@ func keyTexts() map[string]keyText {
 		"constraint.required":  {text: "true: there, and not null.", standard: false},
 		"constraint.optional":  {text: "true: may be absent, in spite of within.", standard: false},
 
+		"client.servers": {text: "By the server's name, rules that must allow as well."},
+	}
+}
+
+// sectionTexts explains what holds for all servers.
+func sectionTexts() map[string]keyText {
+	return map[string]keyText{
+		"tls.cert_file":      {text: "Certificate and its chain, PEM. Read again when it changes."},
+		"tls.key_file":       {text: "Private key of the certificate, PEM."},
+		"tls.client_ca_file": {text: "Authorities, PEM. Clients then need a certificate of one of them (mutual TLS)."},
+
 		"auth.enabled":      {text: "true where the section stands and this key does not."},
 		"auth.type":         {text: "bearer: Authorization; api_key: X-API-Key; oauth: a JWT, as the section oauth says.", words: []string{"bearer", "api_key", "oauth"}, standard: "bearer"},
 		"auth.token":        {text: "One credential that all clients share. Better: clients."},
@@ -128,8 +150,6 @@ func keyTexts() map[string]keyText {
 		"oauth.authorization_servers": {text: "What clients are told about where to get a token (RFC 9728)."},
 		"oauth.identity_claim":        {text: "The claim that names the client.", standard: "sub"},
 		"oauth.required_scopes":       {text: "Scopes that every token must have."},
-
-		"client.servers": {text: "By the server's name, rules that must allow as well."},
 
 		"rate_limit.enabled":      {text: "true where the section stands and this key does not."},
 		"rate_limit.rps":          {text: "Messages per second and server. 0: no such limit."},
