@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +186,33 @@ redact[1]: an empty name: name the member whose values are to be left out`
 	}
 	if err := (Config{}).Validate(); err != nil {
 		t.Errorf("the zero Config: %v", err)
+	}
+}
+
+// The short cut must not take for plain what is not, wherever in a word it stands.
+func TestPlainPrefixEndsAtEachByteThatIsNotPlain(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			s := bytes.Repeat([]byte{'a'}, 24)
+			s[at] = byte(c)
+			want := at
+			if plain[c] {
+				want = len(s)
+			}
+			if got := plainPrefix(s); got != want {
+				t.Errorf("byte %#x at %d: got %d plain bytes, want %d", c, at, got, want)
+			}
+		}
+	}
+}
+
+func TestHex8IsHexadecimal(t *testing.T) {
+	for v := range uint64(1 << 16) {
+		v *= 0x10001 // each pair of bytes, in both places
+		var got [8]byte
+		putHex(got[:], hex8(v))
+		if want := fmt.Sprintf("%08x", v); string(got[:]) != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func (e *Event) appendFields(b, args []byte) []byte {
 	if len(args) > 0 {
 		b = append(append(b, `,"args":`...), args...)
 	}
-	b = appendText(append(b, `,"kind":`...), string(e.Kind), maxName)
+	b = appendMember(b, `,"kind":`, string(e.Kind), maxName)
 	return append(b, '}')
 }
 
@@ -81,7 +81,13 @@ func appendMember[T string | []byte](b []byte, name string, value T, limit int) 
 	if len(value) == 0 {
 		return b
 	}
-	return appendText(append(b, name...), value, limit)
+	b = append(b, name...)
+	if len(value) > limit || plainPrefix(value) < len(value) {
+		return appendText(b, value, limit)
+	}
+	b = append(b, '"')
+	b = append(b, value...)
+	return append(b, '"')
 }
 
 // appendMillis appends d in milliseconds, to the microsecond.

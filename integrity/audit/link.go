@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -17,8 +18,12 @@ type Link struct {
 	log     *Log
 	info    LinkInfo
 	session string
-	members []byte // guarded by log.mu: the shared members except era, ready to be copied
-	era     string // guarded by log.mu
+
+	// Guarded by log.mu.
+	members  []byte // the link's own members but for era, as they are written
+	era      string // of events that name none
+	ready    []byte // what all events of readyEra share, as it is written; nil: to be made
+	readyEra string
 }
 
 // Link starts a link with a session id of its own. The log must outlive it.
@@ -39,7 +44,19 @@ func (k *Link) SetPeers(clientInfo, serverInfo []byte, era string) {
 	members := k.appendMembers(nil, clientInfo, serverInfo)
 	k.log.mu.Lock()
 	defer k.log.mu.Unlock()
-	k.members, k.era = members, era
+	k.members, k.era, k.ready = members, era, nil
+}
+
+// shared returns what all events of the link and an era share. The caller holds log.mu.
+func (k *Link) shared(era string) []byte {
+	if era == "" {
+		era = k.era
+	}
+	if k.ready == nil || k.readyEra != era {
+		k.ready = appendMember(slices.Concat(k.log.members, k.members), `,"era":`, era, maxName)
+		k.readyEra = era
+	}
+	return k.ready
 }
 
 func (k *Link) appendMembers(b, clientInfo, serverInfo []byte) []byte {

@@ -211,15 +211,11 @@ func (l *Log) appendEvent(b []byte, k *Link, e *Event, args []byte) []byte {
 	b = l.clock.appendStamp(append(b, openTime...), now)
 	b = l.clock.appendID(append(b, openID...), now)
 	b = append(b, '"')
-	b = append(b, l.members...)
-	era := e.Era
-	if k != nil {
-		b = append(b, k.members...)
-		if era == "" {
-			era = k.era
-		}
+	if k == nil {
+		b = appendMember(append(b, l.members...), `,"era":`, e.Era, maxName)
+	} else {
+		b = append(b, k.shared(e.Era)...)
 	}
-	b = appendMember(b, `,"era":`, era, maxName)
 	b = e.appendFields(b, args)
 	body := b[start+stagedLen:]
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(body))) //nolint:gosec // every part is bounded

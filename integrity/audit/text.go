@@ -32,7 +32,7 @@ func appendText[T string | []byte](b []byte, s T, limit int) []byte {
 		s = s[:end]
 	}
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainPrefix(s); i < len(s); {
 		c := s[i]
 		if plain[c] {
 			i++
@@ -64,6 +64,26 @@ func appendText[T string | []byte](b []byte, s T, limit int) []byte {
 		b = append(b, " bytes)"...)
 	}
 	return append(b, '"')
+}
+
+// plainPrefix is how many of the first bytes of s stand for themselves, at least: nearly always all.
+func plainPrefix[T string | []byte](s T) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		_ = s[i+7] // the compiler makes one load of the eight
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		// The high bit of a byte that is none of these gets set only beside one that is.
+		control, deleted, quote, slash := w-' '*ones, w+ones, (w^'"'*ones)-ones, (w^'\\'*ones)-ones
+		if (w|control|deleted|quote|slash)&high != 0 {
+			break
+		}
+	}
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	return i
 }
 
 func decodeRune[T string | []byte](s T) (rune, int) {
