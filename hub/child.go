@@ -21,7 +21,7 @@ type childOptions struct {
 	Dial         func(context.Context) (transport.Conn, error) // in place of what the entry says
 	StartTimeout time.Duration                                 // from the start to the end of the handshake; 0: a minute, for packages are downloaded in it
 	Idle         time.Duration                                 // without a session or request, until a child is stopped; 0: 10 minutes
-	MaxChildren  int                                           // of the entry at a time; 0: 64
+	MaxChildren  int                                           // of the entry at a time, half of them at most one known principal's; 0: 64
 	MaxFlight    int                                           // requests at a time, per child; 0: 4096
 
 	Notified func(method string)                     // a list has changed
@@ -152,6 +152,57 @@ func (c *children) check(context.Context) (string, error) {
 		}
 	}
 	return worst, err
+}
+
+// errCrowded says that there is no room for another child.
+var errCrowded = &transport.Failure{Cause: transport.Overloaded, Err: errors.New("too many children run already")}
+
+// place waits for a place for another child, if there is one or if one can be made by stopping a child that nobody uses.
+// What has the place gives it back.
+func (c *children) place(k *keeper) error {
+	longest, same := c.neighbours(k)
+	if k.key.principal != "" && same >= max(1, cap(c.places)/2) {
+		return errCrowded
+	}
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	default:
+	}
+	if longest == nil {
+		return errCrowded
+	}
+	longest.giveWay()
+	timer := time.NewTimer(c.opt.StartTimeout)
+	defer timer.Stop()
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errCrowded
+	case <-c.ctx.Done():
+		return errStopped
+	}
+}
+
+// neighbours returns the keeper whose child nobody has used for longest, nil if all are in use, and how many other
+// children are the same principal's.
+func (c *children) neighbours(k *keeper) (longest *keeper, same int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var since time.Time
+	for _, other := range c.keepers {
+		if other == k || other.current.Load() == nil {
+			continue
+		}
+		if other.key.principal == k.key.principal {
+			same++
+		}
+		if empty, at := other.emptySince(); empty && (longest == nil || at.Before(since)) {
+			longest, since = other, at
+		}
+	}
+	return longest, same
 }
 
 // start starts the entry's command.

@@ -34,7 +34,8 @@ type keeper struct {
 	crowd   *audience
 	current atomic.Pointer[mux] // the child that serves; nil: none
 	begun   bool                // a child was started before; of the run goroutine alone
-	emptied chan struct{}       // has room for one: the last lane was closed
+	emptied chan struct{}       // has room for one: the last lane was closed, or the place is needed
+	hurry   atomic.Bool         // the place is needed for another child, so this one does not wait to be used again
 
 	mu       sync.Mutex
 	running  bool          // the run goroutine is there
@@ -65,6 +66,7 @@ func (k *keeper) open(session bool) *lane {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.lanes++
+	k.hurry.Store(false)
 	if session {
 		k.sessions++
 	}
@@ -101,17 +103,35 @@ func (k *keeper) unused() bool {
 	return !k.running && k.lanes == 0 && time.Now().After(k.until)
 }
 
+// emptySince reports whether nobody uses the child, and since when.
+func (k *keeper) emptySince() (empty bool, since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lanes == 0, k.empty
+}
+
+// giveWay has the child stopped if nobody uses it.
+func (k *keeper) giveWay() {
+	k.hurry.Store(true)
+	select {
+	case k.emptied <- struct{}{}:
+	default:
+	}
+}
+
 func (k *keeper) condition() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
 	case k.current.Load() != nil:
 		return childRunning, nil
+	case errors.Is(k.err, errRefused): // a client of the wrong era is no fault of the server
+		return childIdle, nil
 	case k.running && k.err != nil:
 		return childRestarting, k.err
 	case k.running:
 		return childStarting, nil
-	case k.err != nil:
+	case k.err != nil && time.Since(k.until) < k.of.opt.Idle: // later it says nothing of how the server is now
 		return childFailed, k.err
 	}
 	return childIdle, nil
@@ -151,7 +171,11 @@ func (k *keeper) demand() (changed <-chan struct{}, err error) {
 		return nil, nil //nolint:nilnil // there is one by now
 	}
 	if pause := time.Until(k.until); pause > 0 {
-		return nil, &transport.Failure{Cause: transport.Unreachable, RetryAfter: pause, Err: k.err}
+		failure := &transport.Failure{Cause: transport.Unreachable, RetryAfter: pause, Err: k.err}
+		if known := (*transport.Failure)(nil); errors.As(k.err, &known) {
+			failure.Cause = known.Cause
+		}
+		return nil, failure
 	}
 	k.wanted = true
 	if !k.running {
@@ -201,10 +225,8 @@ func (k *keeper) report(conn transport.Conn, cause error) {
 // launch starts a child and makes it serve.
 func (k *keeper) launch() (*mux, transport.Conn, error) {
 	c := k.of
-	select {
-	case c.places <- struct{}{}:
-	default:
-		return nil, nil, fmt.Errorf("%d children run already", cap(c.places))
+	if err := c.place(k); err != nil {
+		return nil, nil, err
 	}
 	m, conn, err := k.connect()
 	if err != nil {
@@ -222,6 +244,7 @@ func (k *keeper) launch() (*mux, transport.Conn, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.wanted, k.err = false, nil
+	k.hurry.Store(false)
 	k.current.Store(m)
 	k.broadcast()
 	return m, conn, nil
@@ -296,9 +319,10 @@ func (k *keeper) attend(m *mux) error {
 	}
 }
 
-// patience says how long an idle child is still kept: not at all where the one session has ended that it was for.
+// patience says how long an idle child is still kept: not at all where the one session has ended that it was for, or where
+// it is in another's way.
 func (k *keeper) patience() time.Duration {
-	if k.key.session != "" {
+	if k.key.session != "" || k.hurry.Load() {
 		return 0
 	}
 	return k.of.opt.Idle

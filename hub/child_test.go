@@ -37,7 +37,7 @@ func inNursery(t *testing.T, isolation string, play func(n *nursery)) {
 		n := &nursery{T: t, hello: helloResult}
 		note := func(what string) func() { return func() { n.note(what) } }
 		n.children = newChildren(Server{Name: "s", Isolation: isolation, RequestTimeout: 10 * time.Second}, Limits{}, childOptions{
-			Version: "9", Log: zerolog.Nop(), Dial: n.dial, MaxChildren: 3,
+			Version: "9", Log: zerolog.Nop(), Dial: n.dial, MaxChildren: 4,
 			Doubt: note("doubt"), Started: note("started"), Ended: func(cause error, _ []byte) { n.note(fmt.Sprint("ended ", cause)) },
 			Notified: n.note, Refused: n.note,
 		})
@@ -304,7 +304,8 @@ func TestNoRestartForNobody(t *testing.T) {
 		_ = up.Close()
 		_ = n.born[0].Close()
 		n.wantState(childFailed)
-		pass(time.Minute)
+		pass(11 * time.Minute)
+		n.wantState(childIdle)
 		synctest.Wait()
 		if n.count() != 1 {
 			t.Error("the child was started again")
@@ -344,7 +345,8 @@ func TestServerThatRefusesInitialize(t *testing.T) {
 			n.mustAsk(up, initialize, `{"jsonrpc":"2.0","id":"i",`+n.hello+`}`)
 		}
 		_, err := n.ask(up, callTool)
-		n.wantFailure(err, transport.Unreachable, lastPause)
+		n.wantFailure(err, transport.BadAnswer, lastPause)
+		n.wantState(childIdle)
 	})
 }
 
@@ -361,14 +363,45 @@ func TestServerThatNeverAnswersInitialize(t *testing.T) {
 }
 
 func TestNoMoreChildrenThanAllowed(t *testing.T) {
-	inNursery(t, PerSession, func(n *nursery) {
-		for i := range 3 {
-			n.mustAsk(n.opened(false, "ann", fmt.Sprint(i)), callTool, toolAnswer)
+	for principal, most := range map[string]int{"": 4, "ann": 2} {
+		inNursery(t, PerSession, func(n *nursery) {
+			for i := range most {
+				n.mustAsk(n.opened(false, principal, fmt.Sprint(i)), callTool, toolAnswer)
+			}
+			_, err := n.ask(n.opened(false, principal, "one too many"), callTool)
+			n.wantFailure(err, transport.Overloaded, firstPause)
+			if n.count() != most {
+				t.Errorf("%d children of %q", n.count(), principal)
+			}
+			n.wantState(childRunning)
+		})
+	}
+}
+
+func TestUnusedChildGivesWay(t *testing.T) {
+	inNursery(t, PerClient, func(n *nursery) {
+		var lanes []transport.Upstream
+		for i := range 4 {
+			up := n.opened(false, fmt.Sprint(i), "")
+			n.mustAsk(up, callTool, toolAnswer)
+			lanes = append(lanes, up)
+			pass(time.Second)
 		}
-		_, err := n.ask(n.opened(false, "ann", "one too many"), callTool)
-		n.wantFailure(err, transport.Unreachable, firstPause)
-		if n.count() != 3 {
-			t.Errorf("%d children", n.count())
+		_ = lanes[2].Close()
+		pass(time.Second)
+		_ = lanes[1].Close()
+		n.mustAsk(n.opened(false, "another", ""), callTool, toolAnswer)
+		for i := range 4 {
+			select {
+			case <-n.born[i].closed:
+				if i != 2 {
+					t.Errorf("child %d was stopped", i)
+				}
+			default:
+				if i == 2 {
+					t.Error("the child that was not used for longest was not stopped")
+				}
+			}
 		}
 	})
 }

@@ -210,7 +210,7 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 	if c.progress != nil {
 		edits = append(edits, request.Edit(jsonrpc.MetaProgress, c.digits))
 	}
-	load := cargo{call: c}
+	load := cargo{id: c.id}
 	if len(request.Raw) >= bigMessage && m.pieces != nil {
 		load.pieces = request.AppendPieces(nil, edits...)
 		load.written = make(chan struct{})

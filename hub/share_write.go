@@ -12,7 +12,7 @@ type cargo struct {
 	parcel  *parcel
 	pieces  [][]byte
 	written chan struct{} // closed when the pieces are not needed any more
-	call    *muxCall      // whose request it is; nil: no request
+	id      int64         // of the call whose request it is; 0: no request
 }
 
 func (c *cargo) size() int {
@@ -38,7 +38,7 @@ func (m *mux) push(load cargo) {
 
 // unqueue takes the request of a call out of the queue, and reports whether it was there. m.mu is held.
 func (m *mux) unqueue(c *muxCall) bool {
-	i := slices.IndexFunc(m.queue, func(load cargo) bool { return load.call == c })
+	i := slices.IndexFunc(m.queue, func(load cargo) bool { return load.id == c.id })
 	if i < 0 {
 		return false
 	}
