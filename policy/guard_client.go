@@ -36,6 +36,9 @@ func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
 		return denied(exitedRule, "the server has exited")
 	case g.fromCli.known(c.key) || g.holds(c.key):
 		return denied(idRule, "a request with this id is still in flight")
+	case c.modern && c.method.Kinds != 0 && c.method.Eras&Modern == 0:
+		c.method = Method{Name: m.Method} // what a revision has removed is as good as never heard of
+		return denied(eraRule, "%s is no method of revision %s", m.Method, modernRevision)
 	case c.modern || c.name == "ping":
 	case c.name == "initialize":
 		g.peers.handshake = true

@@ -12,6 +12,7 @@ const (
 	scanRule      = "jsonrpc.scan"
 	idRule        = "jsonrpc.id"
 	handshakeRule = "protocol.handshake"
+	eraRule       = "protocol.era"
 	paramsRule    = "protocol.params"
 	inputRule     = "protocol.input_required"
 	directionRule = "protocol.direction"

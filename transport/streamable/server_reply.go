@@ -197,10 +197,10 @@ func ownStatus(m *jsonrpc.Message, modern bool) int {
 		return http.StatusBadGateway
 	case code == "-32603":
 		return http.StatusServiceUnavailable
-	case layer == "jsonrpc", layer == "protocol", code == "-32700":
-		return http.StatusBadRequest
 	case code == "-32601" && modern:
 		return http.StatusNotFound
+	case layer == "jsonrpc", layer == "protocol", code == "-32700":
+		return http.StatusBadRequest
 	case code == "-32602" && modern:
 		return http.StatusBadRequest
 	case code == "-32601", code == "-32602":
