@@ -8,6 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { brokenGateway, faults } from "./broken.mjs";
+import { run } from "../peers/setting.mjs";
 import { goServer, hub } from "./programs.mjs";
 import { good, judge, sound, tally, worse } from "./judge.mjs";
 import { Suite } from "./suite.mjs";
@@ -64,13 +65,16 @@ async function servers() {
   }
   if (parts.includes("self")) await noticed(stateless.url, "2026-07-28", direct["2026-07-28"]);
   if (!parts.includes("server")) return;
-  const gateway = await began(hub(given.mcpx, { work: path.join(work, "hub"),
+  const home = path.join(work, "hub");
+  const gateway = await began(hub(given.mcpx, { work: home,
     variables: { STATEFUL_URL: stateful.url, STATELESS_URL: stateless.url, GO_SERVER: given["go-server"] } }));
   for (const column of Object.keys(columns)) for (const revision of revisions) {
     const outcomes = await suite.server(gateway.url + columns[column](revision), revision);
     report(column, revision, direct[revision], outcomes, judge(direct[revision], outcomes, expected[column]?.[revision] ?? {}));
   }
   if (!await gateway.stop()) wrong("the hub does not end after SIGTERM");
+  const verify = await run([given.mcpx, "audit", "verify"], { cwd: home, env: { ...process.env, MCPX_STATE_DIR: path.join(home, "state") } });
+  if (verify.exit !== 0) wrong(`the audit log of the runs: exit ${verify.exit}: ${verify.out}${verify.err}`);
 }
 
 // noticed holds the comparison against gateways of which it is known what is wrong with them.
