@@ -146,7 +146,7 @@ func TestConnToServersOfOthers(t *testing.T) {
 			}
 			defer pool.Close()
 			client := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, &mcp.ClientOptions{})
-			pipes, over := pipeTo(t, streamable.NewConn(streamable.NewClient(pool)))
+			pipes, over := pipeTo(t, streamable.NewConn(streamable.NewClient(pool), nil))
 			session, err := client.Connect(testContext(t), pipes, nil)
 			if err != nil {
 				t.Fatal(err)

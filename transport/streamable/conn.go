@@ -3,6 +3,7 @@ package streamable
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type Conn struct {
 	sender   sync.WaitGroup // dispatch
 	work     sync.WaitGroup // calls, and the stream of what the server says unasked
 	params   paramHeaders
+	failed   func(error)
 
 	mu        sync.Mutex
 	inFlight  map[jsonrpc.Key]*flight // guarded by mu
@@ -50,11 +52,15 @@ type flight struct {
 	sent   chan struct{} // closed when the request has left, or never will
 }
 
-// NewConn returns a connection that owns the client: Close closes it.
-func NewConn(client *Client) *Conn {
+// NewConn returns a connection that owns the client: Close closes it. failed is told why a message was not delivered or not
+// answered, by several goroutines at once; nil: nobody is told.
+func NewConn(client *Client, failed func(error)) *Conn {
+	if failed == nil {
+		failed = func(error) {}
+	}
 	life, end := context.WithCancelCause(context.Background())
 	c := &Conn{
-		client: client, life: life, end: end, closing: make(chan struct{}),
+		client: client, failed: failed, life: life, end: end, closing: make(chan struct{}),
 		queue: make(chan *jsonrpc.Message, maxQueued), arrivals: make(chan *jsonrpc.Message, maxArrived),
 		inFlight: make(map[jsonrpc.Key]*flight),
 	}
@@ -166,6 +172,9 @@ func (c *Conn) dispose(m *jsonrpc.Message) {
 		return
 	}
 	err := c.client.Send(c.life, m)
+	if err != nil && c.life.Err() == nil {
+		c.failed(fmt.Errorf("send %s: %w", m.Kind, err))
+	}
 	if c.sessionLost(err) {
 		return
 	}
@@ -226,6 +235,7 @@ func (c *Conn) call(ctx context.Context, request *jsonrpc.Message, f *flight) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
+	c.failed(fmt.Errorf("call %.64s: %w", request.Method, err))
 	c.fail(request.ID, err)
 	c.sessionLost(err)
 }
@@ -259,7 +269,7 @@ func (c *Conn) fail(id jsonrpc.ID, err error) {
 
 // cancel gives up the request that m cancels. It reports whether the server has been told by that: one that knows no
 // sessions takes the end of the connection for it (2026-07-28, "Cancellation"). A legacy server is told by m, but not
-// before it has the request, and should not answer then; so the wait for an answer is short.
+// before the request has left, and should not answer then; so the wait for an answer is short.
 func (c *Conn) cancel(m *jsonrpc.Message) bool {
 	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
 	if !ok {

@@ -26,7 +26,7 @@ func newConn(t *testing.T, opt streamable.ClientOptions) *streamable.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := streamable.NewConn(streamable.NewClient(pool))
+	c := streamable.NewConn(streamable.NewClient(pool), nil)
 	t.Cleanup(func() { _ = c.Close(); _ = pool.Close() })
 	return c
 }
@@ -160,8 +160,19 @@ func TestConnAnswersWhatFails(t *testing.T) {
 	}
 	t.Run("nobody there", func(t *testing.T) {
 		nobody := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nobody") }
-		conn := newConn(t, streamable.ClientOptions{URL: "http://127.0.0.1:1", Dial: nobody})
-		write(t, conn, callTool)
+		pool, err := streamable.NewPool(streamable.ClientOptions{URL: "http://127.0.0.1:1", Dial: nobody})
+		if err != nil {
+			t.Fatal(err)
+		}
+		why := make(chan string, 2)
+		conn := streamable.NewConn(streamable.NewClient(pool), func(err error) { why <- err.Error() })
+		defer conn.Close()
+		write(t, conn, initialized, callTool)
+		for _, want := range []string{"send notification: server unreachable: nobody", "call tools/call: server unreachable: nobody"} {
+			if got := <-why; got != want { // the client is not told who or what was not there
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
 		if got, want := read(t, conn, 1), failed("server unreachable; the request was not executed"); got[0] != want {
 			t.Errorf("got  %s\nwant %s", got[0], want)
 		}
@@ -212,9 +223,7 @@ func TestConnCancels(t *testing.T) {
 			})
 			conn := newConn(t, streamable.ClientOptions{URL: b.url})
 			write(t, conn, c.request)
-			if !c.told {
-				<-asked // a session's request is sent before the notification anyhow
-			}
+			<-asked
 			write(t, conn, cancelled)
 			if c.told {
 				<-notified

@@ -21,10 +21,11 @@ func peekable(conn net.Conn) func() bool {
 		return nil
 	}
 	quiet := false
-	var b [1]byte
+	fds := make([]unix.PollFd, 1)
 	look := func(fd uintptr) {
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		quiet = err == unix.EAGAIN || err == unix.EWOULDBLOCK || err == unix.EINTR
+		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN} //nolint:gosec // file descriptors are small
+		n, err := unix.Poll(fds, 0)
+		quiet = n == 0 && err == nil
 	}
 	return func() bool {
 		quiet = false
