@@ -1,6 +1,7 @@
 package wrap
 
 import (
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -38,6 +39,9 @@ func Name(argv []string) string {
 	}
 	return clean(program)
 }
+
+// RemoteName returns a name like Name's for the server at a URL: that of its host and path.
+func RemoteName(u *url.URL) string { return clean(u.Host + u.Path) }
 
 // subcommands of package runners and interpreters that stand before the name.
 var subcommands = map[string]bool{"exec": true, "x": true, "dlx": true, "run": true, "tool": true}

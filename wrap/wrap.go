@@ -1,5 +1,6 @@
 // Package wrap stands in for one stdio MCP server: it starts the real one as its child and relays every message through
-// a guard. To the client it is the server: same bytes, same order, same stderr, same exit code.
+// a guard. To the client it is the server: same bytes, same order, same stderr, same exit code. The real one may also be
+// reached by HTTP, for a client that speaks stdio only.
 //
 // The package decides nothing (that is policy's) and reads no configuration (that is cmd/mcpx's).
 package wrap
@@ -25,6 +26,7 @@ import (
 // Options say what Run wraps.
 type Options struct {
 	Command stdio.Command                             // the server; its Stderr is set by Run
+	Remote  *Remote                                   // the server, in place of Command
 	Start   func(stdio.Command) (*stdio.Child, error) // nil: stdio.Start
 	Guard   policy.GuardOptions                       // its Log is closed by the caller
 	In, Out *os.File                                  // the client's side: its requests, our answers
@@ -35,7 +37,7 @@ type Options struct {
 
 // Limits bound what Run keeps in memory and how long it waits; zero means a default.
 type Limits struct {
-	MaxMessage int           // bytes of one line; 0: stdio.DefaultMaxMessage
+	MaxMessage int           // bytes of one message; 0: stdio.DefaultMaxMessage
 	MaxDepth   int           // nesting of one message; 0: jsonrpc.DefaultMaxDepth
 	Drain      time.Duration // for answers after the client's end; 0: transport.DefaultDrain
 }
@@ -43,12 +45,17 @@ type Limits struct {
 // Run starts the server and relays until it has ended; nothing of it is left behind then. It returns the server's exit
 // code, 128+n if signal n ended it. The error says why the server could not be started (see stdio.Start).
 //
+// Of a Remote the code is 0 when the client has ended the session, 1 when the server has, 128+n when signal n did.
+//
 // Run takes the process's signals: the first one that asks to stop is passed on to the server and starts the protocol's
 // shutdown, a second one kills.
 func Run(ctx context.Context, opt Options) (int, error) {
 	guard, err := policy.NewGuard(opt.Guard)
 	if err != nil {
 		return 0, err
+	}
+	if opt.Remote != nil {
+		return opt.runRemote(ctx, guard)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, append(stopSignals, passedSignals...)...)

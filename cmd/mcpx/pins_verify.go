@@ -126,7 +126,7 @@ func (a *app) pinnedServer(file *integrity.File, named, argv []string) (string, 
 		return "", err
 	}
 	servers := file.Servers()
-	if w, err := pickWrapped(c, "", argv); err == nil && slices.Contains(servers, w.pins) {
+	if w, err := pickWrapped(c, wrapFlags{}, argv); err == nil && slices.Contains(servers, w.pins) {
 		return w.pins, nil
 	}
 	switch len(servers) {

@@ -21,14 +21,15 @@ import (
 
 // wrapFlags are what `mcpx wrap` takes before the command.
 type wrapFlags struct {
-	name string
-	pty  bool
+	name   string
+	pty    bool
+	remote remoteFlags
 }
 
 func (a *app) wrapCommand() *cobra.Command {
 	var f wrapFlags
 	cmd := &cobra.Command{
-		Use:   "wrap [flags] [--] COMMAND [ARGS...]",
+		Use:   "wrap [flags] {[--] COMMAND [ARGS...] | --url URL}",
 		Short: "Stand in for a stdio server: start it and decide on every message",
 		Long: `wrap is what an MCP client starts in place of a server's command. It starts the server as its child
 and relays every message between the two, by the policy of mcpx.yaml, the pins of mcpx.lock and under
@@ -38,17 +39,20 @@ Flags end at -- or at the first word that is none. Without a configuration file 
 pins and audit log are kept in the state folder all the same. With one, the entry is that of --name, or
 the one whose command is the one given; a command that no entry matches is not started.
 
+With --url, or an entry that has a url, the server is a remote one, for clients that speak only stdio to it:
+Streamable HTTP in both eras, as the client speaks, or the deprecated HTTP+SSE (--transport sse). Each
+request that such a server does not answer is answered with an error, and the reason is on stderr. http is
+for this machine; to others it needs --unsafe-http, also for an entry. Proxies of the environment are not used.
+
 Exit codes: the server's own, 128+n when signal n ended it. When nothing was started: 127 the command was
-not found, 126 it cannot be executed, 125 anything else (configuration, pins, audit log), 2 the flags.`,
+not found, 126 it cannot be executed, 125 anything else (configuration, pins, audit log, a URL that must not
+be used, no event stream at it), 2 the flags. With a remote server: 0 when the client ended the session,
+1 when the server did, 128+n when signal n to mcpx did.`,
 		Example: `  mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
   mcpx wrap --config ~/mcpx.yaml --name filesystem -- npx -y @modelcontextprotocol/server-filesystem /data
-  mcpx wrap --name filesystem          the command is the entry's own`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 && f.name == "" {
-				return errors.New("wrap: no command given: put the server's command behind --")
-			}
-			return nil
-		},
+  mcpx wrap --name filesystem          the command, or the URL, is the entry's own
+  mcpx wrap --url https://mcp.example.com/mcp --header 'Authorization: Bearer ${TOKEN}'`,
+		Args: func(_ *cobra.Command, args []string) error { return f.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error { return a.wrap(cmd.Context(), f, args) },
 		// The server's command is no business of completion, but files are.
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -57,20 +61,44 @@ not found, 126 it cannot be executed, 125 anything else (configuration, pins, au
 	flags.SetInterspersed(false)
 	flags.StringVar(&f.name, "name", "", "`NAME` of the server's entry in the configuration, and of its pins")
 	flags.BoolVar(&f.pty, "pty", false, "give the server a pseudo-terminal as stdout, for one that holds its answers back without (not on Windows)")
+	flags.StringVar(&f.remote.url, "url", "", "`URL` of a remote server, in place of a command")
+	flags.StringArrayVar(&f.remote.headers, "header", nil, "`'NAME: VALUE'` sent to the remote server; ${VAR} in it is taken from the environment, where secrets belong (repeatable)")
+	flags.StringVar(&f.remote.transport, "transport", "", "what the remote server speaks: http (Streamable HTTP, the default) or sse")
+	flags.BoolVar(&f.remote.unsafeHTTP, "unsafe-http", false, "allow http to other machines: whoever is on the way can read and change everything")
+	_ = cmd.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions([]cobra.Completion{transportHTTP, transportSSE}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// check refuses what no configuration could make right.
+func (f wrapFlags) check(argv []string) error {
+	switch {
+	case f.remote.url != "" && len(argv) > 0:
+		return fmt.Errorf("wrap: --url and the command %q: give one of the two", argv[0])
+	case f.remote.url != "" && f.pty:
+		return errors.New("wrap: --pty is for a command, not for --url")
+	case f.remote.url == "" && len(argv) == 0 && f.name == "":
+		return errors.New("wrap: no command given: put the server's command behind --, or give --url")
+	case len(argv) > 0:
+		return f.remote.misused()
+	}
+	return nil
 }
 
 // wrap runs a wrapped server to its end. Nothing is started unless everything that guards it is ready.
 func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
-	server := stdio.Prepare(stdio.Command{Args: argv, PTY: f.pty}) // gets ready while we read the rest
-	defer server.Close()
+	start := stdio.Start
+	if f.remote.url == "" {
+		server := stdio.Prepare(stdio.Command{Args: argv, PTY: f.pty}) // gets ready while we read the rest
+		defer server.Close()
+		start = server.Start
+	}
 	log := a.logger()
 	fail := func(err error) error { return &exitError{wrap.ExitCode(err), err} }
 	c, err := a.loadConfig()
 	if err != nil {
 		return fail(err)
 	}
-	w, err := pickWrapped(c, f.name, argv)
+	w, err := pickWrapped(c, f, argv)
 	if err != nil {
 		return fail(err)
 	}
@@ -93,7 +121,8 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	}
 	code, err := wrap.Run(ctx, wrap.Options{
 		Command: stdio.Command{Args: w.argv, Env: w.env, Dir: w.dir, PTY: f.pty},
-		Start:   server.Start,
+		Start:   start,
+		Remote:  w.remote,
 		Guard: policy.GuardOptions{
 			Server:     w.name,
 			Engine:     engine,
@@ -135,15 +164,20 @@ type wrapped struct {
 	argv   []string
 	env    []string // nil: ours
 	dir    string
+	remote *wrap.Remote // in place of argv
 	policy policy.Config
 }
 
 // pickWrapped finds the entry that a command belongs to. Where the configuration has entries, a command without one is
 // refused: it would run without any rule, and nobody would notice.
-func pickWrapped(c *config, name string, argv []string) (wrapped, error) {
+func pickWrapped(c *config, f wrapFlags, argv []string) (wrapped, error) {
+	if f.remote.url != "" {
+		return pickRemote(c, f)
+	}
+	name := f.name
 	if len(c.Servers) == 0 {
 		if len(argv) == 0 {
-			return wrapped{}, fmt.Errorf("wrap: there is no configuration with an entry %q: give a command behind --", name)
+			return wrapped{}, fmt.Errorf("wrap: there is no configuration with an entry %q: give a command behind --, or --url", name)
 		}
 		if name != "" {
 			return wrapped{name: name, pins: name, argv: argv}, nil
@@ -159,8 +193,17 @@ func pickWrapped(c *config, name string, argv []string) (wrapped, error) {
 	if len(argv) > 0 {
 		return w, nil
 	}
+	if s.URL != "" {
+		if f.pty {
+			return wrapped{}, fmt.Errorf("wrap: --pty is for a command: entry %q of %s has a URL", s.Name, c.Path)
+		}
+		return remoteEntry(s, f.remote)
+	}
 	if s.Command == "" {
 		return wrapped{}, fmt.Errorf("wrap: entry %q of %s has no command: give one behind --", s.Name, c.Path)
+	}
+	if err := f.remote.misused(); err != nil {
+		return wrapped{}, err
 	}
 	w.argv, w.dir = append([]string{s.Command}, s.Args...), s.Workdir
 	for key, value := range s.Env {
