@@ -32,6 +32,7 @@ type backend struct {
 
 	opener opener
 	houses houses
+	params *streamable.ParamHeaders // of a server that cannot see headers; nil for others
 }
 
 // An openKey says for whom an upstream is opened.
@@ -68,9 +69,21 @@ func (h *Hub) newBackend(server Server, cfg Config) (*backend, error) {
 	if b.opener, err = h.newOpener(server, cfg.Limits, b.census); err != nil {
 		return nil, fmt.Errorf("server %q: %w", server.Name, err)
 	}
+	if server.Transport == "stdio" {
+		b.params = new(streamable.ParamHeaders)
+	}
 	b.houses.open = b.opener.open
 	b.prober = newProber(b.opener.check, h.log.With().Str("server", server.Name).Logger())
 	return b, nil
+}
+
+// open returns an upstream for a session or a single request.
+func (b *backend) open(key openKey) (transport.Upstream, error) {
+	up, err := b.opener.open(key)
+	if err != nil || b.params == nil || !key.modern {
+		return up, err
+	}
+	return &mirror{up, b.params}, nil
 }
 
 // newOpener finds the transport.

@@ -68,7 +68,7 @@ func (r *route) link(key openKey, handshaken bool) (*policy.Guard, *transport.Li
 	if err != nil {
 		return nil, nil, err
 	}
-	up, err := r.backend.opener.open(key)
+	up, err := r.backend.open(key)
 	if err != nil {
 		return nil, nil, err
 	}

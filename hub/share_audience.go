@@ -78,6 +78,9 @@ func (a *audience) listen(ctx context.Context, l *lane, yield transport.Yield) e
 		return &transport.Failure{Cause: transport.SessionGone}
 	}
 	defer a.shut(l, s)
+	if err := yield(transport.Arrival{}); err != nil { // the stream is open
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():

@@ -147,7 +147,9 @@ func (s *stage) listen(l *lane) *talk {
 	k := &talk{got: make(chan string, 1000), done: make(chan error, 1), stop: stop}
 	go func() {
 		k.done <- s.mux.crowd.listen(ctx, l, func(a transport.Arrival) error {
-			k.got <- string(a.Message.Raw)
+			if a.Message != nil { // or the stream is open, no more
+				k.got <- string(a.Message.Raw)
+			}
 			return nil
 		})
 	}()

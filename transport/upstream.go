@@ -18,7 +18,8 @@ type Upstream interface {
 	Call(ctx context.Context, request *jsonrpc.Message, yield Yield) error
 	// Send sends what has no answer: a notification, or the answer to a request of the server.
 	Send(ctx context.Context, m *jsonrpc.Message) error
-	// Listen hands over what the server says unasked, until the context or the server ends, or yield returns an error.
+	// Listen hands over what the server says unasked, until the context or the server ends, or yield returns an error. The
+	// first Arrival is empty: the stream is open, which a client may wait for before it goes on.
 	// after is the id of the last event that the client has seen, "" for none. ErrNoStream: the server has no such stream.
 	Listen(ctx context.Context, after string, yield Yield) error
 	// Close ends the session, if there is one. What is under way ends with a Failure. It is idempotent.

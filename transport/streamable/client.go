@@ -110,6 +110,9 @@ func (x *exchange) unasked(yield transport.Yield) error {
 	}
 	x.wire.start(0)
 	s := &stream{x: x, yield: yield}
+	if err := x.deliver(yield, transport.Arrival{}); err != nil { // see transport.Upstream
+		return err
+	}
 	for {
 		m, err := s.next()
 		if errors.Is(err, io.EOF) {

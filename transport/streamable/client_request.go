@@ -123,7 +123,7 @@ func plain(value []byte) bool {
 
 // appendParams appends the headers that the context brings. Nothing in them can become another header.
 func appendParams(ctx context.Context, b []byte) ([]byte, error) {
-	pairs, _ := ctx.Value(paramsKey{}).([]string)
+	pairs := ParamsOf(ctx)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, value := pairs[i], pairs[i+1]
 		if len(name) <= len(headerParam) || !strings.EqualFold(name[:len(headerParam)], headerParam) || !token(name) || !fieldValue(value) {

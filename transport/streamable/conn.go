@@ -35,7 +35,7 @@ type Conn struct {
 	once     sync.Once
 	sender   sync.WaitGroup // dispatch
 	work     sync.WaitGroup // calls, and the stream of what the server says unasked
-	params   paramHeaders
+	params   ParamHeaders
 	failed   func(error)
 
 	mu        sync.Mutex
@@ -228,7 +228,7 @@ func (c *Conn) call(ctx context.Context, request *jsonrpc.Message, f *flight) {
 	}
 	err := c.client.call(ctx, request, sent, func(a transport.Arrival) error {
 		if f.modern && request.Method == "tools/list" && a.Message != nil && a.Message.Kind == jsonrpc.Result {
-			a.Message = c.params.learn(a.Message)
+			a.Message = c.params.Learn(a.Message)
 		}
 		return c.arrive(a)
 	})

@@ -10,9 +10,10 @@ import (
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
-// paramHeaders knows which arguments of which tools a server wants in headers too (2026-07-28, Streamable HTTP, "Custom
-// Headers from Tool Parameters"). A client that speaks over a pipe does not send such headers, so its Conn must.
-type paramHeaders struct {
+// ParamHeaders knows which arguments of which tools a server wants in headers too (2026-07-28, Streamable HTTP, "Custom
+// Headers from Tool Parameters"). A client that speaks over a pipe does not send such headers, so its Conn must; a server that
+// does cannot look at them, so the gateway before it must. It is safe for concurrent use.
+type ParamHeaders struct {
 	mu    sync.Mutex
 	tools map[string][]paramHeader // by tool; guarded by mu
 }
@@ -25,9 +26,9 @@ type paramHeader struct {
 // maxParamTools bounds the tools that are known, and that have such headers.
 const maxParamTools = 10_000
 
-// learn reads a list of tools. It returns the list without those that ask for headers in a way that the specification
+// Learn reads a list of tools. It returns the list without those that ask for headers in a way that the specification
 // forbids: a client must leave them out ("Schema Extension").
-func (p *paramHeaders) learn(m *jsonrpc.Message) *jsonrpc.Message {
+func (p *ParamHeaders) Learn(m *jsonrpc.Message) *jsonrpc.Message {
 	list := []byte{'['}
 	whole := true
 	for tool := range jsonrpc.Elements(m.Field(jsonrpc.Tools)) {
@@ -50,7 +51,7 @@ func (p *paramHeaders) learn(m *jsonrpc.Message) *jsonrpc.Message {
 	return m.Replace(jsonrpc.Tools, append(list, ']'))
 }
 
-func (p *paramHeaders) set(tool string, headers []paramHeader) {
+func (p *ParamHeaders) set(tool string, headers []paramHeader) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(headers) == 0 {
@@ -93,18 +94,14 @@ func collect(schema []byte, path []string, headers *[]paramHeader) bool {
 }
 
 // of returns the headers of a call: name, value, name, value…
-func (p *paramHeaders) of(call *jsonrpc.Message) []string {
+func (p *ParamHeaders) of(call *jsonrpc.Message) []string {
 	name, _ := call.Text(jsonrpc.Name)
 	p.mu.Lock()
 	headers := p.tools[string(name)]
 	p.mu.Unlock()
 	var pairs []string
 	for _, h := range headers {
-		value := call.Field(jsonrpc.Arguments)
-		for _, step := range h.path {
-			value = jsonrpc.Member(value, step)
-		}
-		if text, ok := headerText(value); ok {
+		if text, ok := headerText(h.argument(call)); ok {
 			pairs = append(pairs, h.header, string(text))
 		}
 	}
