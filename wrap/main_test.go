@@ -22,7 +22,7 @@ import (
 )
 
 // The test binary is also a wrapper (`as-wrap DIR COMMAND…`, everything of it kept in DIR) and the server that it
-// wraps (`as-server`).
+// wraps (`as-server`). A command that is a URL is a remote server, by HTTP+SSE where it ends in /sse.
 func TestMain(m *testing.M) {
 	if stdio.GuardMain() {
 		return
@@ -55,8 +55,13 @@ func asWrap(dir string, argv []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	var remote *wrap.Remote
+	if strings.Contains(argv[0], "://") {
+		remote = &wrap.Remote{URL: argv[0], SSE: strings.HasSuffix(argv[0], "/sse"), Headers: map[string]string{"X-Test": "1"}}
+	}
 	code, err := wrap.Run(context.Background(), wrap.Options{
 		Command: stdio.Command{Args: argv},
+		Remote:  remote,
 		Guard:   policy.GuardOptions{Server: "srv", Engine: engine, Pins: file.Server("srv", integrity.Config{}), Log: log},
 		In:      os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Limits: wrap.Limits{MaxMessage: limit},

@@ -24,7 +24,7 @@ const (
 // A Conn makes a transport.Conn of a Client, for a client that speaks over a pipe: each request is a Call of its own, and what
 // comes back is read in the order in which it comes. Where a Call fails, Read returns an error answer in its place.
 //
-// What is no request is sent one after the other, in its order, before anything that was written later.
+// What is no request is sent one after the other, in its order, before anything that was written later. So is initialize.
 type Conn struct {
 	client   *Client
 	life     context.Context // of everything under way
@@ -211,13 +211,18 @@ func (c *Conn) begin(request *jsonrpc.Message) {
 		c.fail(request.ID, &transport.Failure{Cause: transport.Overloaded, Err: unsent{errors.New("too many requests at once")}})
 		return
 	}
-	c.work.Go(func() {
+	fly := func() {
 		c.call(ctx, request, f)
 		c.mu.Lock()
 		delete(c.inFlight, key)
 		c.mu.Unlock()
 		cancel()
-	})
+	}
+	if request.Method == "initialize" && !modern { // what was written after it belongs to the session that its answer begins
+		fly()
+		return
+	}
+	c.work.Go(fly)
 }
 
 func (c *Conn) call(ctx context.Context, request *jsonrpc.Message, f *flight) {
