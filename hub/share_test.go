@@ -23,7 +23,8 @@ type fakeConn struct {
 	said   chan string
 	closed chan struct{}
 	once   sync.Once
-	deaf   bool // it takes nothing that is written to it
+	deaf   bool          // it takes nothing that is written to it
+	busy   chan struct{} // not nil: it takes nothing before this is closed
 }
 
 func newFakeConn() *fakeConn {
@@ -44,6 +45,9 @@ func (f *fakeConn) Read(_ context.Context, dst []jsonrpc.Message) (int, error) {
 
 func (f *fakeConn) Write(_ context.Context, msgs ...*jsonrpc.Message) error {
 	for _, m := range msgs {
+		if f.busy != nil {
+			<-f.busy
+		}
 		if f.deaf {
 			<-f.closed
 			return io.ErrClosedPipe
@@ -288,6 +292,26 @@ func TestCancellation(t *testing.T) {
 		if s.strays() != 0 {
 			t.Errorf("told of %q", s.stray)
 		}
+	})
+}
+
+// What is given up before it was written is not written, and so not cancelled.
+func TestRequestThatIsNotWrittenYet(t *testing.T) {
+	onStage(t, muxOptions{}, func(s *stage) {
+		s.server.busy = make(chan struct{})
+		l := s.join()
+		s.call(l, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+		short := s.call(l, `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`)
+		long := s.call(l, `{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"`+strings.Repeat("x", bigMessage)+`"}}`)
+		mine := s.call(l, `{"jsonrpc":"2.0","id":4,"method":"tools/list"}`)
+		short.stop()
+		long.stop()
+		_ = s.mux.tell(l, message(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":4}}`))
+		s.ends(short, context.Canceled)
+		s.ends(long, context.Canceled)
+		s.ends(mine, context.Canceled)
+		close(s.server.busy)
+		s.wants("server", s.server.heard, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	})
 }
 
