@@ -17,9 +17,10 @@ const (
 	// lastWords is how long a client may take to read what it is told when the server has ended.
 	lastWords = 800 * time.Millisecond
 
-	// batch is how many messages are judged before they are released together: enough to share a write, few enough
-	// that the peers work on the first while we judge the next. With 64 calls in flight, batches of 64 cost 7 %.
-	batch = 8
+	// batch is how many messages are judged before they are released together: enough to share a write and a commit, few
+	// enough that the peers work on the first while we judge the next. With 64 calls in flight, batches of 8 cost 13 % and
+	// batches of 64 cost 4 %.
+	batch = 32
 )
 
 // Relay pumps messages between the peers of one link, both directions at once, until the server has ended. Each message
