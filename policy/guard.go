@@ -113,7 +113,8 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 func (g *Guard) Record(e *audit.Event) {
 	g.link.Append(e)
 	if g.opt.Watch != nil {
-		g.opt.Watch(e)
+		seen := *e // e itself stays off the heap where nobody watches
+		g.opt.Watch(&seen)
 	}
 }
 
