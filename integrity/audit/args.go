@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -72,7 +71,7 @@ func (m *argsMode) append(b, raw []byte) []byte {
 
 func appendHash(b, raw []byte, note string) []byte {
 	sum := sha256.Sum256(raw)
-	b = hex.AppendEncode(append(b, `"sha256:`...), sum[:])
+	b = appendHex(append(b, `"sha256:`...), &sum)
 	return append(append(b, note...), '"')
 }
 

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"strconv"
 )
@@ -37,7 +36,7 @@ func (h *head) link(out, body []byte, pad int) []byte {
 	out = append(out, body[:fixedLen]...)
 	h.seq++
 	out = strconv.AppendUint(append(out, `,"seq":`...), h.seq, 10)
-	out = hex.AppendEncode(append(out, `,"prev":"`...), h.hash[:])
+	out = appendHex(append(out, `,"prev":"`...), &h.hash)
 	out = append(out, '"')
 	last := len(body) - len("}")
 	out = append(out, body[fixedLen:last]...)

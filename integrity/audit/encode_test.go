@@ -2,8 +2,9 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -206,12 +207,10 @@ func TestPlainPrefixEndsAtEachByteThatIsNotPlain(t *testing.T) {
 	}
 }
 
-func TestHex8IsHexadecimal(t *testing.T) {
-	for v := range uint64(1 << 16) {
-		v *= 0x10001 // each pair of bytes, in both places
-		var got [8]byte
-		putHex(got[:], hex8(v))
-		if want := fmt.Sprintf("%08x", v); string(got[:]) != want {
+func TestHashIsWrittenInHexadecimal(t *testing.T) {
+	for i := range 1000 {
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		if got, want := string(appendHex(nil, &sum)), hex.EncodeToString(sum[:]); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 	}

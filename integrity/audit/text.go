@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 
@@ -103,6 +105,14 @@ func appendEscape(b []byte, r rune) []byte {
 		return append(b, '\\', 't')
 	}
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+}
+
+// appendHex appends a hash as encoding/hex does, in half the time.
+func appendHex(b []byte, sum *[sha256.Size]byte) []byte {
+	for i := 0; i < len(sum); i += 4 {
+		b = binary.LittleEndian.AppendUint64(b, hex8(uint64(binary.BigEndian.Uint32(sum[i:]))))
+	}
+	return b
 }
 
 // appendID appends a request's raw id token. What is no valid token, or a long one, is recorded as text.
