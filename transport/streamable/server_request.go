@@ -86,7 +86,7 @@ func (in *Incoming) Read(r *http.Request, limits ServerLimits) *Rejection {
 	}
 	in.scanner.MaxDepth = limits.MaxDepth
 	m := &in.Message
-	in.scanner.Scan(in.body, m)
+	_ = in.scanner.Scan(in.body, m) // m carries the fault
 	if m.Kind == jsonrpc.Invalid {
 		return &Rejection{http.StatusBadRequest, m.Fault.Reason, jsonrpc.NewError(m.ID, m.Fault.Code, "message refused: "+m.Fault.Reason, nil)}
 	}
@@ -255,12 +255,10 @@ func nameField(method string) (jsonrpc.Field, bool) {
 const encodedPrefix, encodedSuffix = "=?base64?", "?="
 
 func decodeHeader(value string) (text string, ok bool) {
-	inner, marked := strings.CutPrefix(value, encodedPrefix)
-	if !marked {
-		return value, true
-	}
-	if inner, marked = strings.CutSuffix(inner, encodedSuffix); !marked {
-		return "", false
+	inner, begins := strings.CutPrefix(value, encodedPrefix)
+	inner, ends := strings.CutSuffix(inner, encodedSuffix)
+	if !begins || !ends {
+		return value, true // it says what it says
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(inner)
 	return string(raw), err == nil
