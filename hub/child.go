@@ -131,13 +131,13 @@ func (c *children) close() {
 	c.all.Wait()
 }
 
-// The states of children, worst first where several differ: one that serves shows that the others' clients are at fault.
+// The states of children. Where several differ the one furthest down counts: one that serves shows that the server is well.
 const (
 	childIdle       = "idle"       // none is needed
-	childStarting   = "starting"   // the first one
-	childRunning    = "running"    //
-	childRestarting = "restarting" // after a failure, with the error
-	childFailed     = "failed"     // and is not started again before it is needed, with the error
+	childFailed     = "failed"     // and is not started again before it is needed; with the error
+	childRestarting = "restarting" // after a failure; with the error
+	childStarting   = "starting"   // for the first time
+	childRunning    = "running"
 )
 
 // check says how the children are; it starts none.
@@ -145,13 +145,13 @@ func (c *children) check(context.Context) (string, error) {
 	rank := map[string]int{childIdle: 0, childFailed: 1, childRestarting: 2, childStarting: 3, childRunning: 4}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	worst, err := childIdle, error(nil)
+	state, err := childIdle, error(nil)
 	for _, k := range c.keepers {
-		if state, problem := k.condition(); rank[state] > rank[worst] {
-			worst, err = state, problem
+		if s, problem := k.condition(); rank[s] > rank[state] {
+			state, err = s, problem
 		}
 	}
-	return worst, err
+	return state, err
 }
 
 // errCrowded says that there is no room for another child.
