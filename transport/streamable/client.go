@@ -13,8 +13,8 @@ import (
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
-// farewell is how long a server may take to be told that a session is over.
-const farewell = 5 * time.Second
+// farewell is how long a server may take to be told that a session is over. Clients that end a wrapper do not wait long.
+const farewell = time.Second
 
 // A Client is a transport.Upstream: one server as one session sees it, or any number of requests that stand alone. The
 // session begins with the answer to initialize. While it is idle it has neither connection nor goroutine.
