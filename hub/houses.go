@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -48,6 +49,25 @@ func (t *houses) evict() {
 	}
 }
 
+// houseIdle is how long a session of our own is kept without a request: behind it may be a child that nobody needs.
+const houseIdle = 10 * time.Minute
+
+// sweep ends those that were not used for a while.
+func (t *houses) sweep(now time.Time) {
+	t.mu.Lock()
+	var idle []*house
+	for principal, h := range t.all {
+		if h.idle(now) {
+			delete(t.all, principal)
+			idle = append(idle, h)
+		}
+	}
+	t.mu.Unlock()
+	for _, h := range idle {
+		h.leave()
+	}
+}
+
 func (t *houses) close() {
 	t.mu.Lock()
 	all := t.all
@@ -66,10 +86,34 @@ type house struct {
 	mu   sync.Mutex
 	up   transport.Upstream // nil before the handshake; guarded by mu
 	last uint64             // id given out; guarded by mu
+	busy int                // calls under way; guarded by mu
+	used time.Time          // when the last one ended; guarded by mu
+}
+
+func (h *house) idle(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy == 0 && !h.used.IsZero() && now.Sub(h.used) > houseIdle
+}
+
+// begin and end bracket a request.
+func (h *house) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy++
+}
+
+func (h *house) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy--
+	h.used = time.Now()
 }
 
 // Call implements [transport.Upstream]. A session that the server has forgotten is opened again: it did not run the request.
 func (h *house) Call(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error {
+	h.begin()
+	defer h.end()
 	for again := false; ; again = true {
 		up, id, err := h.enter(ctx)
 		if err != nil {

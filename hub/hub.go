@@ -232,7 +232,9 @@ func (h *Hub) route(server Server, cfg Config, old *state) (rt *route, fresh boo
 	} else {
 		fresh = true
 	}
-	rt.breaker = newBreaker(server.Name, cfg.Breaker, h.metrics, former)
+	if server.Command == "" || server.Isolation == Shared { // or one principal's child would close the door to all others'
+		rt.breaker = newBreaker(server.Name, cfg.Breaker, h.metrics, former)
+	}
 	rt.guarding = policy.GuardOptions{
 		Server: server.Name, Pins: rt.backend.pins, Log: h.opt.Record, Inspection: cfg.Inspection,
 		MaxPages: cfg.Limits.MaxPages, Census: rt.backend.census,

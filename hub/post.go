@@ -125,6 +125,10 @@ func (p *post) bare() {
 		p.w.WriteHeader(http.StatusAccepted) // of a handshake that was not with us
 		return
 	}
+	if m.Method == "resources/subscribe" {
+		p.fail(http.StatusBadRequest, jsonrpc.InvalidRequest, "a subscription needs a session: begin with initialize")
+		return
+	}
 	link, err := p.route.house(p.principal)
 	if err != nil {
 		p.broken(err)

@@ -87,7 +87,7 @@ func (h *Hub) close() {
 	s.auth.Close()
 }
 
-// sweep ends idle sessions.
+// sweep ends sessions that nobody uses, those of clients and our own.
 func (h *Hub) sweep() {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -97,6 +97,9 @@ func (h *Hub) sweep() {
 			return
 		case now := <-ticker.C:
 			h.sessions.endWhere(func(s *session) bool { return s.idle(now) })
+			for _, rt := range h.state.Load().routes {
+				rt.backend.houses.sweep(now)
+			}
 		}
 	}
 }

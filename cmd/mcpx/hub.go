@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -23,6 +24,10 @@ type hubFlags struct {
 	listen string
 	watch  bool
 }
+
+// gcPercent lets a gateway, whose heap is a few megabytes, collect less often: with 16 calls in flight that is a tenth of its
+// CPU. $GOGC has the last word.
+const gcPercent = 400
 
 func (a *app) hubCommand() *cobra.Command {
 	var f hubFlags
@@ -72,6 +77,9 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 	signal.Notify(hangups, syscall.SIGHUP) // never comes on Windows
 	defer signal.Stop(hangups)
 
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	s, err := a.hubSettings(f)
 	if err != nil {
 		return err
