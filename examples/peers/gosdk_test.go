@@ -12,6 +12,10 @@ import (
 type sdkSession struct{ *mcp.ClientSession }
 
 func dialSDK(ctx context.Context, command *exec.Cmd, version string, notify func(any)) (session, error) {
+	return connectSDK(ctx, &mcp.CommandTransport{Command: command}, version, notify)
+}
+
+func connectSDK(ctx context.Context, transport mcp.Transport, version string, notify func(any)) (session, error) {
 	client := mcp.NewClient(&mcp.Implementation{Name: "peers", Version: "1"}, &mcp.ClientOptions{
 		CreateMessageHandler: func(_ context.Context, r *mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
 			return &mcp.CreateMessageResult{Model: "m", Role: "assistant", Content: &mcp.TextContent{
@@ -25,7 +29,7 @@ func dialSDK(ctx context.Context, command *exec.Cmd, version string, notify func
 		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) { notify(r.Params) },
 	})
 	client.AddRoots(&mcp.Root{URI: "file:///peers", Name: "peers"})
-	s, err := client.Connect(ctx, &mcp.CommandTransport{Command: command}, &mcp.ClientSessionOptions{ProtocolVersion: version})
+	s, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,11 @@ type mcpGoSession struct {
 func dialMCPGo(ctx context.Context, command *exec.Cmd, version string, notify func(any)) (session, error) {
 	stdio := transport.NewStdioWithOptions(command.Path, command.Env, command.Args[1:],
 		transport.WithCommandFunc(func(context.Context, string, []string, []string) (*exec.Cmd, error) { return command, nil }))
-	c := client.NewClient(stdio, client.WithProtocolVersion(version),
+	return connectMCPGo(ctx, stdio, version, notify)
+}
+
+func connectMCPGo(ctx context.Context, over transport.Interface, version string, notify func(any)) (session, error) {
+	c := client.NewClient(over, client.WithProtocolVersion(version),
 		client.WithSamplingHandler(answers{}), client.WithElicitationHandler(answers{}), client.WithRootsHandler(answers{}))
 	c.OnNotification(func(n mcp.JSONRPCNotification) {
 		if n.Method == "notifications/progress" || n.Method == "notifications/message" {

@@ -1,5 +1,5 @@
 // Package peers_test holds real conversations against themselves: the clients of the official Go SDK and of mcp-go talk to
-// real servers, once directly and once through mcpx wrap, and must see the same.
+// real servers, once directly and once through mcpx wrap, with a command or a URL, and must see the same.
 //
 // The Go SDK's conformance server is built from the module that go.mod names. The servers of npm are added where the
 // variable PEERS_NODE names a Node program and PEERS_MODULES a folder they are installed in, as .ci/run does.
