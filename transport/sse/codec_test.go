@@ -69,7 +69,7 @@ func TestStreamsAreReadAsTheStandardSays(t *testing.T) {
 				{"with the error", iotest.DataErrReader},
 			} {
 				got, err := all(source.wrap(strings.NewReader(test.stream)), 64<<10)
-				if err != io.EOF {
+				if !errors.Is(err, io.EOF) {
 					t.Errorf("%s: ended with %v, want EOF", source.name, err)
 				}
 				if diff := cmp.Diff(test.want, got); diff != "" {
@@ -177,7 +177,7 @@ func TestBufferShrinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if len(r.buf) > idleBuffer {
@@ -231,7 +231,7 @@ func FuzzAppend(f *testing.F) {
 		want.Data = []byte(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)))
 		stream := Append(Append(nil, event), event)
 		got, err := all(bytes.NewReader(stream), len(data))
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			t.Fatalf("%q ended with %v", stream, err)
 		}
 		if diff := cmp.Diff([]Event{want, want}, got); diff != "" {
@@ -251,7 +251,7 @@ func FuzzReader(f *testing.F) {
 		want := plain(string(stream))
 		for _, src := range []io.Reader{bytes.NewReader(stream), &chunks{rest: stream, size: int(cut)%64 + 1}} {
 			got, err := all(src, len(stream))
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Fatalf("%q ended with %v", stream, err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

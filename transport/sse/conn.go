@@ -162,7 +162,8 @@ func (c *conn) post(ctx context.Context, m *jsonrpc.Message) error {
 		}
 		return &transport.Failure{Cause: cause, Err: unwrapURL(err)}
 	}
-	defer discard(response.Body)
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxBody)) // so that the connection serves again
 	switch {
 	case response.StatusCode >= 200 && response.StatusCode < 300:
 		return nil

@@ -109,7 +109,7 @@ func TestSessionsWithRealServers(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := read(t, c); err != io.EOF {
+			if _, err := read(t, c); !errors.Is(err, io.EOF) {
 				t.Errorf("after Close: %v, want EOF", err)
 			}
 			if err := c.Write(t.Context(), message(t, `{"jsonrpc":"2.0","method":"x"}`)); err == nil {
@@ -140,7 +140,9 @@ func TestServersThatAreRefused(t *testing.T) {
 	}{
 		{"not found", http.NotFound, transport.Refused, "status 404"},
 		{"not authorized", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, transport.Refused, "status 401"},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other.example/sse", 307) }, transport.Refused, `"http://other.example/sse"`},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://other.example/sse", http.StatusTemporaryRedirect)
+		}, transport.Refused, `"http://other.example/sse"`},
 		{"no event stream", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, transport.BadAnswer, `"text/plain"`},
 		{"stream that ends", stream("", false), transport.BadAnswer, "no endpoint event"},
 		{"stream without endpoint", stream(strings.Repeat("data: {}\n\n", maxPreface), true), transport.BadAnswer, "no endpoint event"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -172,10 +171,4 @@ func unwrapURL(err error) error {
 		return of.Err
 	}
 	return err
-}
-
-// discard reads the body of a response that means nothing, so that its connection serves again.
-func discard(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxBody))
-	_ = body.Close()
 }

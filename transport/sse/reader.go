@@ -116,12 +116,12 @@ func (r *Reader) finish() (Event, bool) {
 
 // field takes a line that is not blank.
 func (r *Reader) field(line []byte) error {
-	name, value := line, line[len(line):]
-	if colon := bytes.IndexByte(line, ':'); colon >= 0 {
-		name, value = line[:colon], line[colon+1:]
-		if len(value) > 0 && value[0] == ' ' {
-			value = value[1:]
-		}
+	name, value, found := bytes.Cut(line, []byte{':'})
+	switch {
+	case !found:
+		value = line[len(line):] // addData needs to know where
+	case len(value) > 0 && value[0] == ' ':
+		value = value[1:]
 	}
 	switch string(name) {
 	case "data":
