@@ -55,7 +55,7 @@ func TestServerFaults(t *testing.T) {
 		{"500", func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, inside, 500) }, 502},
 		{"401", func(w http.ResponseWriter, _ *http.Request, _ string) {
 			w.Header().Set("WWW-Authenticate", "Bearer "+inside)
-			http.Error(w, inside, 401)
+			http.Error(w, inside, http.StatusUnauthorized)
 		}, 502},
 		{"no message", func(w http.ResponseWriter, _ *http.Request, _ string) { io.WriteString(w, inside) }, 502},
 		{"another id", func(w http.ResponseWriter, _ *http.Request, _ string) {
