@@ -35,6 +35,7 @@ type Arrival struct {
 	Status  int              // of the HTTP response whose whole body it was; 0: it came by another way
 	EventID string           // of the server-sent event that brought it: a client may resume behind it
 	Retry   time.Duration    // the reconnection time that the server asks for; 0: none
+	More    bool             // another message has come already: whoever collects need not send this one off by itself
 	Failure *Failure         // why the message is ours in place of an answer of the server's; nil: it is not
 }
 
@@ -44,7 +45,7 @@ var ErrNoStream = errors.New("the server has no stream for what it says unasked"
 // A Failure is a request that got no answer of the server.
 type Failure struct {
 	Cause      FailureCause
-	Status     int           // HTTP status that the server gave, 0 if none
+	Status     int           // HTTP status that the server gave to the request, 0 if none
 	RetryAfter time.Duration // 0: not known
 	Err        error         // for the log, never for a client; may be nil
 }

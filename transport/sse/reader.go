@@ -91,6 +91,16 @@ func (r *Reader) Next() (Event, error) {
 	}
 }
 
+// Ready reports whether Next will return a further message without waiting. It may not notice: then it says no.
+func (r *Reader) Ready() bool {
+	rest := r.buf[r.next:r.end]
+	end := bytes.Index(rest, []byte("\n\n"))
+	if end < 0 || !bytes.HasPrefix(rest, []byte("data:")) {
+		return false // whole or not, an event of several fields need not be a message
+	}
+	return bytes.IndexByte(rest[:end], '\n') < 0
+}
+
 // begin forgets the event before.
 func (r *Reader) begin() {
 	if r.data1-r.data0 > idleBuffer || r.end-r.next > idleBuffer {

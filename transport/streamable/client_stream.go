@@ -53,7 +53,7 @@ func (s *stream) deliver(m *jsonrpc.Message) error {
 	if m == nil && !s.event.HasID && s.event.Retry == 0 {
 		return nil
 	}
-	err := s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry})
+	err := s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry, More: s.x.events.Ready()})
 	s.x.wire.last = time.Now() // the server is not to blame for the time that our client has taken
 	return err
 }
@@ -142,10 +142,11 @@ func (s *stream) resume(ctx context.Context, request *jsonrpc.Message, tries int
 		if status >= 500 {
 			return nil
 		}
-		if !x.sessionGone() {
-			err = &transport.Failure{Cause: transport.Unreachable, Status: status, Err: errors.New("the stream broke and the server does not resume it")}
+		cause := transport.Unreachable
+		if x.sessionGone() {
+			cause, status = transport.SessionGone, 0 // which would mean that the request was not executed
 		}
-		return err
+		return &transport.Failure{Cause: cause, Status: status, Err: errors.New("the stream broke and the server does not resume it")}
 	}
 	if err := x.eventStream(); err != nil {
 		return err

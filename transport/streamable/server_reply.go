@@ -61,7 +61,7 @@ func (r *Reply) Deliver(a transport.Arrival) error {
 	}
 	r.done = r.done || answer
 	if m == nil && a.EventID == "" && a.Retry == 0 {
-		return nil // the stream is open, no more
+		return r.flush() // the stream is open, or what was collected is to be sent off
 	}
 	return r.writeEvent(a)
 }
@@ -103,7 +103,7 @@ func (r *Reply) startStream() error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // what stands before us must not collect events (Streamable HTTP, "Receiving Messages")
 	r.W.WriteHeader(http.StatusOK)
-	return r.flush()
+	return nil
 }
 
 func (r *Reply) writeEvent(a transport.Arrival) error {
@@ -116,7 +116,7 @@ func (r *Reply) writeEvent(a transport.Arrival) error {
 	}
 	r.buf = sse.Append(r.buf[:0], e)
 	_ = http.NewResponseController(r.W).SetWriteDeadline(time.Now().Add(writePatience)) // not every writer can; net/http's can
-	if _, err := r.W.Write(r.buf); err != nil {
+	if _, err := r.W.Write(r.buf); err != nil || a.More {
 		return err
 	}
 	return r.flush()
