@@ -26,7 +26,8 @@ type Link struct {
 	in Inspector
 	up Upstream
 
-	client, server sync.Mutex // held while a message of that side is judged and recorded, never while one is sent
+	// Held while a message of that side is judged and recorded, never while one is sent; client may be locked under server.
+	client, server sync.Mutex
 
 	mu    sync.Mutex
 	aside map[jsonrpc.Key]*aside // by request that the inspector holds back; guarded by mu
@@ -49,6 +50,9 @@ func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) 
 	l.client.Lock()
 	l.in.FromClient(m, &x.out)
 	l.in.Commit(&x.out)
+	if x.isHeld() {
+		x.held = l.asideOf(x.id.Key()) // before a cancellation can be judged, which looks for it
+	}
 	l.client.Unlock()
 	if m.Method == "notifications/cancelled" {
 		l.giveUp(m)
@@ -65,19 +69,32 @@ func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) 
 	if err := x.ask(ctx); err != nil {
 		return err
 	}
-	if !x.request || x.answered {
+	switch {
+	case !x.request || x.answered:
 		return nil
-	}
-	if x.asked {
+	case x.held == nil:
 		return ErrUnanswered
 	}
 	return x.wait(ctx)
 }
 
+// isHeld reports whether the inspector released neither the request nor an answer to it.
+func (x *exchange) isHeld() bool {
+	key := x.id.Key()
+	return x.request &&
+		!slices.ContainsFunc(x.out.ToServer, func(m *jsonrpc.Message) bool { return m.Kind == jsonrpc.Request && m.ID.Key() == key }) &&
+		!slices.ContainsFunc(x.out.ToClient, func(m *jsonrpc.Message) bool { return isAnswer(m) && m.ID.Key() == key })
+}
+
 // Listen hands over what the server says unasked until the context ends, see [Upstream].
 func (l *Link) Listen(ctx context.Context, after string, deliver Yield) error {
 	x := exchange{link: l, deliver: deliver}
-	return l.up.Listen(ctx, after, func(a Arrival) error { return x.arrive(ctx, a) })
+	return l.up.Listen(ctx, after, func(a Arrival) error {
+		if err := x.arrive(ctx, a); err != nil {
+			return err
+		}
+		return x.ask(ctx) // what the inspector wants to know because of it
+	})
 }
 
 // Close ends the session at the server.
@@ -94,8 +111,9 @@ type exchange struct {
 	deliver  Yield
 	out      jsonrpc.Outbox
 	requests []*jsonrpc.Message // released to the server and not sent yet
-	asked    bool               // the client's request was sent
-	answered bool               // and answered
+	held     *aside             // the client's request was held back; nil: it was not
+	answered bool               // the client's request was answered
+	waiting  bool               // what was delivered last may wait to be sent off with what comes next
 }
 
 // release delivers and sends what the inspector has released because of an arrival. Requests are left to ask.
@@ -106,8 +124,16 @@ func (x *exchange) release(ctx context.Context, of Arrival) error {
 			a = of
 			a.Message = m
 		}
+		a.More = of.More || i < len(x.out.ToClient)-1
+		x.waiting = a.More
 		x.answered = x.answered || isAnswer(m)
 		if err := x.deliver(a); err != nil {
+			return err
+		}
+	}
+	if x.waiting && len(x.out.ToClient) == 0 && !of.More { // what was to come next was not let through
+		x.waiting = false
+		if err := x.deliver(Arrival{}); err != nil {
 			return err
 		}
 	}
@@ -145,11 +171,14 @@ func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTimeout)
 		defer cancel()
 		asking = own
-	} else {
-		x.asked = true
 	}
 	var undelivered error
 	err := x.link.up.Call(asking, m, func(a Arrival) error {
+		if m.Own { // the client has no stream of its to resume
+			if a.EventID, a.Retry = "", 0; a.Message == nil {
+				return nil
+			}
+		}
 		undelivered = x.arrive(ctx, a)
 		return undelivered
 	})
@@ -192,23 +221,12 @@ func (x *exchange) arrive(ctx context.Context, a Arrival) error {
 // handOver gives away what the inspector released of requests that it held back for other exchanges. The link's server
 // lock is held: so nothing is handed over to an exchange that has given up before.
 func (x *exchange) handOver() {
-	if !x.request {
-		return
-	}
 	key := x.id.Key()
 	x.out.ToClient = slices.DeleteFunc(x.out.ToClient, func(m *jsonrpc.Message) bool {
-		if !isAnswer(m) || m.ID.IsZero() || m.ID.Key() == key {
-			return false
-		}
-		x.link.handOver(m.ID.Key(), nil, m)
-		return true
+		return isAnswer(m) && !m.ID.IsZero() && !(x.request && m.ID.Key() == key) && x.link.handOver(m.ID.Key(), nil, m)
 	})
 	x.out.ToServer = slices.DeleteFunc(x.out.ToServer, func(m *jsonrpc.Message) bool {
-		if m.Kind != jsonrpc.Request || m.Own || m.ID.Key() == key {
-			return false
-		}
-		x.link.handOver(m.ID.Key(), m, nil)
-		return true
+		return m.Kind == jsonrpc.Request && !m.Own && !(x.request && m.ID.Key() == key) && x.link.handOver(m.ID.Key(), m, nil)
 	})
 }
 
@@ -216,15 +234,15 @@ func isAnswer(m *jsonrpc.Message) bool { return m.Kind == jsonrpc.Result || m.Ki
 
 // wait is for a request that the inspector held back: another exchange finds out what becomes of it.
 func (x *exchange) wait(ctx context.Context) error {
-	key := x.id.Key()
-	held := x.link.asideOf(key)
-	defer x.link.forget(key)
+	held := x.held
 	select {
 	case <-held.ready:
 	case <-ctx.Done():
 		x.lost(x.id, ctx.Err())
+		x.link.forget(x.id.Key(), held)
 		return x.release(ctx, Arrival{})
 	}
+	x.link.forget(x.id.Key(), held) // at once: when it was answered the client may use the id again
 	x.link.mu.Lock()
 	if held.toServer != nil {
 		x.out.ToServer = append(x.out.ToServer, held.toServer)
@@ -245,29 +263,29 @@ func (x *exchange) wait(ctx context.Context) error {
 	return nil
 }
 
-// handOver gives what was released of a request to the exchange that waits, or will wait, for it.
-func (l *Link) handOver(key jsonrpc.Key, toServer, toClient *jsonrpc.Message) {
-	held := l.asideOf(key)
+// handOver gives what was released of a request to the exchange that waits, or will wait, for it. It reports whether there
+// is one.
+func (l *Link) handOver(key jsonrpc.Key, toServer, toClient *jsonrpc.Message) bool {
+	l.client.Lock() // a request that was just held back is in the table when this is let go
+	defer l.client.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	held := l.aside[key]
+	if held == nil {
+		return false
+	}
 	select {
 	case <-held.ready:
 	default:
 		held.toServer, held.toClient = toServer, toClient
 		close(held.ready)
 	}
+	return true
 }
 
 // giveUp ends the wait for a request that was cancelled while it was held back: it will have no answer.
 func (l *Link) giveUp(m *jsonrpc.Message) {
-	id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID))
-	if !ok {
-		return
-	}
-	l.mu.Lock()
-	_, waits := l.aside[id.Key()]
-	l.mu.Unlock()
-	if waits {
+	if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
 		l.handOver(id.Key(), nil, nil)
 	}
 }
@@ -275,19 +293,18 @@ func (l *Link) giveUp(m *jsonrpc.Message) {
 func (l *Link) asideOf(key jsonrpc.Key) *aside {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.aside[key]
-	if held == nil {
-		held = &aside{ready: make(chan struct{})}
-		if l.aside == nil {
-			l.aside = make(map[jsonrpc.Key]*aside)
-		}
-		l.aside[key] = held
+	if l.aside == nil {
+		l.aside = make(map[jsonrpc.Key]*aside)
 	}
+	held := &aside{ready: make(chan struct{})}
+	l.aside[key] = held // the inspector holds back no two requests of one id
 	return held
 }
 
-func (l *Link) forget(key jsonrpc.Key) {
+func (l *Link) forget(key jsonrpc.Key, held *aside) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.aside, key)
+	if l.aside[key] == held {
+		delete(l.aside, key)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,8 @@ import (
 
 // An upstream that answers what its function says.
 type upstream struct {
-	call func(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error
+	call   func(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error
+	listen func(yield transport.Yield) error // nil: there is no stream
 
 	mu   sync.Mutex
 	sent []string
@@ -44,8 +46,11 @@ func (u *upstream) received() string {
 	return strings.Join(u.sent, "\n")
 }
 
-func (u *upstream) Listen(context.Context, string, transport.Yield) error {
-	return transport.ErrNoStream
+func (u *upstream) Listen(_ context.Context, _ string, yield transport.Yield) error {
+	if u.listen == nil {
+		return transport.ErrNoStream
+	}
+	return u.listen(yield)
 }
 func (u *upstream) Close() error { return nil }
 
@@ -122,11 +127,16 @@ type surveyor struct {
 	asked    bool
 	verified bool
 	refuse   bool
+	held     func() // called when a request is held back; nil: nobody wants to know
 }
 
 func (s *surveyor) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
+		s.waiting = slices.DeleteFunc(s.waiting, func(w *jsonrpc.Message) bool { return w.ID.Key() == id.Key() })
+		return
+	}
 	if m.Kind != jsonrpc.Request || s.verified {
 		out.ToServer = append(out.ToServer, m)
 		return
@@ -135,6 +145,9 @@ func (s *surveyor) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	if !s.asked {
 		s.asked = true
 		out.ToServer = append(out.ToServer, jsonrpc.NewRequest(jsonrpc.StringID("own"), "tools/list", nil))
+	}
+	if s.held != nil {
+		s.held()
 	}
 }
 
@@ -238,6 +251,99 @@ func TestGivenUpWhileHeld(t *testing.T) {
 		if got := up.received(); strings.Contains(got, request(2)) {
 			t.Errorf("what was given up was sent: %s", got)
 		}
+	})
+}
+
+// A cancellation may overtake the exchange whose request is held back: that must end all the same. The id may be used again
+// afterwards, for a request of its own.
+func TestCancelledWhileHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		surveyed := make(chan struct{})
+		up := &upstream{call: func(_ context.Context, m *jsonrpc.Message, yield transport.Yield) error {
+			if m.Own {
+				<-surveyed
+			}
+			return yield(says(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{}}`, m.ID.Token())))
+		}}
+		judge := &surveyor{}
+		l := transport.NewLink(judge, up)
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = exchanged(t.Context(), l, request(1)) })
+		synctest.Wait()
+		judge.held = func() { // the cancellation comes in the very moment
+			all.Go(func() {
+				_, _ = exchanged(t.Context(), l, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
+			})
+		}
+		all.Go(func() {
+			if got, err := exchanged(t.Context(), l, request(2)); got != "" || !errors.Is(err, transport.ErrUnanswered) {
+				t.Errorf("the one that was cancelled: %q, %v", got, err)
+			}
+		})
+		synctest.Wait()
+		judge.held = nil
+		all.Go(func() {
+			if got, err := exchanged(t.Context(), l, request(2)); got != response(2) || err != nil {
+				t.Errorf("the same id again: %q, %v", got, err)
+			}
+		})
+		synctest.Wait()
+		close(surveyed)
+		all.Wait()
+		if got := strings.Count(up.received(), request(2)); got != 1 {
+			t.Errorf("request 2 was sent %d times", got)
+		}
+	})
+}
+
+// The events of a question that the inspector asks by itself are no events of the client's stream: it could not resume there.
+func TestOwnEventsStayHere(t *testing.T) {
+	up := &upstream{call: func(_ context.Context, m *jsonrpc.Message, yield transport.Yield) error {
+		a := says(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{}}`, m.ID.Token()))
+		if !m.Own {
+			return yield(a)
+		}
+		_ = yield(transport.Arrival{EventID: "prime", Retry: time.Second})
+		a.EventID = "answer"
+		return yield(a)
+	}}
+	var got []string
+	err := transport.NewLink(&surveyor{}, up).Exchange(t.Context(), says(request(1)).Message, func(a transport.Arrival) error {
+		got = append(got, a.EventID)
+		return nil
+	})
+	if err != nil || len(got) != 1 || got[0] != "" {
+		t.Errorf("delivered %q, %v", got, err)
+	}
+}
+
+// What the server says unasked may settle a survey: whoever waits for that goes on.
+func TestHeldRequestIsReleasedByAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := &upstream{}
+		up.call = func(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error {
+			if m.Own {
+				<-ctx.Done() // the answer comes another way
+				return ctx.Err()
+			}
+			return yield(says(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{}}`, m.ID.Token())))
+		}
+		up.listen = func(yield transport.Yield) error { return yield(says(`{"jsonrpc":"2.0","id":"own","result":{}}`)) }
+		l := transport.NewLink(&surveyor{}, up)
+		var all sync.WaitGroup
+		all.Go(func() {
+			if got, err := exchanged(t.Context(), l, request(1)); !strings.HasSuffix(got, response(1)) || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+		synctest.Wait()
+		if err := l.Listen(t.Context(), "", func(a transport.Arrival) error {
+			t.Errorf("the stream brought %s", a.Message.Raw)
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
 	})
 }
 
