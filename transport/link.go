@@ -126,7 +126,7 @@ func (x *exchange) release(ctx context.Context, of Arrival) error {
 		}
 		a.More = of.More || i < len(x.out.ToClient)-1
 		x.waiting = a.More
-		x.answered = x.answered || isAnswer(m)
+		x.answered = x.answered || isAnswer(m) && m.ID.Key() == x.id.Key()
 		if err := x.deliver(a); err != nil {
 			return err
 		}
