@@ -30,7 +30,7 @@ type Conn struct {
 	life     context.Context // of everything under way
 	end      context.CancelCauseFunc
 	queue    chan *jsonrpc.Message
-	arrivals chan *jsonrpc.Message
+	arrivals chan arrival
 	closing  chan struct{}
 	once     sync.Once
 	sender   sync.WaitGroup // dispatch
@@ -47,9 +47,16 @@ var _ transport.Conn = (*Conn)(nil)
 
 // A flight is a request that has no answer yet.
 type flight struct {
+	key    jsonrpc.Key
 	cancel context.CancelFunc
 	modern bool
 	sent   chan struct{} // closed when the request has left, or never will
+}
+
+// An arrival is a message for Read.
+type arrival struct {
+	msg  *jsonrpc.Message
+	ends *flight // whose answer it is; nil: it is none
 }
 
 // NewConn returns a connection that owns the client: Close closes it. failed is told why a message was not delivered or not
@@ -61,7 +68,7 @@ func NewConn(client *Client, failed func(error)) *Conn {
 	life, end := context.WithCancelCause(context.Background())
 	c := &Conn{
 		client: client, failed: failed, life: life, end: end, closing: make(chan struct{}),
-		queue: make(chan *jsonrpc.Message, maxQueued), arrivals: make(chan *jsonrpc.Message, maxArrived),
+		queue: make(chan *jsonrpc.Message, maxQueued), arrivals: make(chan arrival, maxArrived),
 		inFlight: make(map[jsonrpc.Key]*flight),
 	}
 	c.sender.Go(c.dispatch)
@@ -79,8 +86,8 @@ func (c *Conn) Read(ctx context.Context, dst []jsonrpc.Message) (int, error) {
 		return n, nil
 	}
 	select {
-	case m := <-c.arrivals:
-		dst[0] = *m
+	case a := <-c.arrivals:
+		dst[0] = c.take(a)
 		return 1 + c.arrived(dst[1:]), nil
 	case <-ctx.Done():
 		return 0, ctx.Err()
@@ -96,13 +103,21 @@ func (c *Conn) Read(ctx context.Context, dst []jsonrpc.Message) (int, error) {
 func (c *Conn) arrived(dst []jsonrpc.Message) int {
 	for n := range dst {
 		select {
-		case m := <-c.arrivals:
-			dst[n] = *m
+		case a := <-c.arrivals:
+			dst[n] = c.take(a)
 		default:
 			return n
 		}
 	}
 	return len(dst)
+}
+
+// take ends the flight of a request whose answer is read: its reader may use the id, and the place, again at once.
+func (c *Conn) take(a arrival) jsonrpc.Message {
+	if a.ends != nil {
+		c.land(a.ends)
+	}
+	return *a.msg
 }
 
 // Write implements transport.Conn. It returns when the messages are queued.
@@ -198,24 +213,21 @@ func (c *Conn) sessionLost(err error) bool {
 func (c *Conn) begin(request *jsonrpc.Message) {
 	ctx, cancel := context.WithCancel(c.life)
 	_, modern := request.Text(jsonrpc.MetaVersion)
-	f := &flight{cancel: cancel, modern: modern, sent: make(chan struct{})}
-	key := request.ID.Key()
+	f := &flight{key: request.ID.Key(), cancel: cancel, modern: modern, sent: make(chan struct{})}
 	c.mu.Lock()
-	crowded := len(c.inFlight) >= maxInFlight || c.inFlight[key] != nil
+	crowded := len(c.inFlight) >= maxInFlight || c.inFlight[f.key] != nil
 	if !crowded {
-		c.inFlight[key] = f
+		c.inFlight[f.key] = f
 	}
 	c.mu.Unlock()
 	if crowded { // not to wait: the answers to what the server asks would wait too
 		cancel()
-		c.fail(request.ID, &transport.Failure{Cause: transport.Overloaded, Err: unsent{errors.New("too many requests at once")}})
+		c.fail(request.ID, nil, &transport.Failure{Cause: transport.Overloaded, Err: unsent{errors.New("too many requests at once")}})
 		return
 	}
 	fly := func() {
 		c.call(ctx, request, f)
-		c.mu.Lock()
-		delete(c.inFlight, key)
-		c.mu.Unlock()
+		c.land(f)
 		cancel()
 	}
 	if request.Method == "initialize" && !modern { // what was written after it belongs to the session that its answer begins
@@ -223,6 +235,15 @@ func (c *Conn) begin(request *jsonrpc.Message) {
 		return
 	}
 	c.work.Go(fly)
+}
+
+// land takes a request out of what is in flight, unless its place is another's already.
+func (c *Conn) land(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inFlight[f.key] == f {
+		delete(c.inFlight, f.key)
+	}
 }
 
 func (c *Conn) call(ctx context.Context, request *jsonrpc.Message, f *flight) {
@@ -235,23 +256,26 @@ func (c *Conn) call(ctx context.Context, request *jsonrpc.Message, f *flight) {
 		if f.modern && request.Method == "tools/list" && a.Message != nil && a.Message.Kind == jsonrpc.Result {
 			a.Message = c.params.Learn(a.Message)
 		}
-		return c.arrive(a)
+		return c.arrive(a, f)
 	})
 	if err == nil || ctx.Err() != nil {
 		return
 	}
 	c.failed(fmt.Errorf("call %.64s: %w", request.Method, err))
-	c.fail(request.ID, err)
+	c.fail(request.ID, f, err)
 	c.sessionLost(err)
 }
 
-// arrive queues what came for Read.
-func (c *Conn) arrive(a transport.Arrival) error {
+// arrive queues for Read what came, for the request in flight or (f is nil) for none.
+func (c *Conn) arrive(a transport.Arrival, f *flight) error {
 	if a.Message == nil {
 		return nil
 	}
+	if a.Message.Kind != jsonrpc.Result && a.Message.Kind != jsonrpc.Error {
+		f = nil
+	}
 	select {
-	case c.arrivals <- a.Message.Clone():
+	case c.arrivals <- arrival{a.Message.Clone(), f}:
 		return nil
 	case <-c.life.Done():
 		return context.Cause(c.life)
@@ -259,7 +283,7 @@ func (c *Conn) arrive(a transport.Arrival) error {
 }
 
 // fail answers a request in the server's place.
-func (c *Conn) fail(id jsonrpc.ID, err error) {
+func (c *Conn) fail(id jsonrpc.ID, f *flight, err error) {
 	text := "server failed"
 	if failure, ok := errors.AsType[*transport.Failure](err); ok {
 		text = failure.Public()
@@ -269,7 +293,7 @@ func (c *Conn) fail(id jsonrpc.ID, err error) {
 	} else {
 		text += "; the request may have been executed"
 	}
-	_ = c.arrive(transport.Arrival{Message: jsonrpc.NewError(id, jsonrpc.InternalError, text, nil)}) // fails at the end only
+	_ = c.arrive(transport.Arrival{Message: jsonrpc.NewError(id, jsonrpc.InternalError, text, nil)}, f) // fails at the end only
 }
 
 // cancel gives up the request that m cancels. It reports whether the server has been told by that: one that knows no

@@ -19,7 +19,7 @@ func (c *Conn) listen() {
 			if a.Retry > 0 {
 				retry = a.Retry
 			}
-			return c.arrive(a)
+			return c.arrive(a, nil)
 		})
 		if c.life.Err() != nil || c.sessionLost(err) || !worthListening(err) {
 			return

@@ -259,6 +259,18 @@ func TestConnIsCrowded(t *testing.T) {
 	}
 }
 
+// Whoever has an answer may use its id again at once.
+func TestConnTakesAnIDAgain(t *testing.T) {
+	b := methodServer(t, [2]string{"tools/call", jsonResponse(answer)})
+	c := newConn(t, streamable.ClientOptions{URL: b.url})
+	for i := range 500 {
+		write(t, c, callTool)
+		if got := read(t, c, 1); got[0] != answer {
+			t.Fatalf("call %d: %s", i, got[0])
+		}
+	}
+}
+
 // A client that speaks over a pipe knows nothing of headers: the connection adds those that the server's tools ask for.
 func TestConnAddsParamHeaders(t *testing.T) {
 	tool := func(name, properties string) string {
@@ -289,7 +301,9 @@ func TestConnAddsParamHeaders(t *testing.T) {
 		{"split", `"a":"x"`, ""},
 	} {
 		write(t, c, `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"`+step.name+`","arguments":{`+step.args+`},`+meta+`}}`)
-		read(t, c, 1)
+		if seen := read(t, c, 1); seen[0] != answer {
+			t.Fatalf("%s{%s}: answer %s", step.name, step.args, seen[0])
+		}
 		if headers := <-got; headers != step.want {
 			t.Errorf("%s{%s}: got %q, want %q", step.name, step.args, headers, step.want)
 		}
