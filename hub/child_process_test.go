@@ -142,10 +142,16 @@ func playRaw() {
 
 func startChildren(t testing.TB, role, isolation string, opt childOptions) *children {
 	t.Helper()
+	return startPatient(t, role, isolation, time.Minute, opt)
+}
+
+// startPatient starts a server that may take the timeout to answer.
+func startPatient(t testing.TB, role, isolation string, timeout time.Duration, opt childOptions) *children {
+	t.Helper()
 	opt.Log = zerolog.New(io.Discard)
 	c := newChildren(Server{
 		Name: "s", Command: os.Args[0], Env: map[string]string{roleVariable: role, "GORACE": "atexit_sleep_ms=0"},
-		Transport: "stdio", Isolation: isolation, RequestTimeout: 2 * time.Second,
+		Transport: "stdio", Isolation: isolation, RequestTimeout: timeout,
 	}, Limits{}, opt)
 	t.Cleanup(c.close)
 	return c
@@ -225,7 +231,11 @@ func TestWhatAChildMayDo(t *testing.T) {
 			t.Parallel()
 			var strays told
 			ended := make(chan string, 10)
-			c := startChildren(t, "raw", Shared, childOptions{
+			timeout := time.Minute
+			if row.failure == transport.TimedOut {
+				timeout = 2 * time.Second
+			}
+			c := startPatient(t, "raw", Shared, timeout, childOptions{
 				Stray: func(_ *jsonrpc.Message, reason string) {
 					strays.mu.Lock()
 					defer strays.mu.Unlock()
