@@ -18,16 +18,12 @@ import (
 
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
-	"github.com/rohitgs28/mcpx/transport/stdio"
 )
 
 // roleVariable says what server the test binary is to be.
 const roleVariable = "HUB_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if stdio.GuardMain() {
-		return
-	}
 	switch os.Getenv(roleVariable) {
 	case "":
 		os.Exit(m.Run())

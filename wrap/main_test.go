@@ -24,9 +24,6 @@ import (
 // The test binary is also a wrapper (`as-wrap DIR COMMAND…`, everything of it kept in DIR) and the server that it
 // wraps (`as-server`). A command that is a URL is a remote server, by HTTP+SSE where it ends in /sse.
 func TestMain(m *testing.M) {
-	if stdio.GuardMain() {
-		return
-	}
 	if len(os.Args) > 1 && os.Args[1] == "as-wrap" {
 		os.Exit(asWrap(os.Args[2], os.Args[3:]))
 	}

@@ -16,15 +16,10 @@ import (
 
 	"github.com/rohitgs28/mcpx/examples/mock-mcp/mock"
 	"github.com/rohitgs28/mcpx/examples/mock-mcp/play"
-	"github.com/rohitgs28/mcpx/transport/stdio"
 )
 
-// TestMain lets the test binary pose as mcpx, as a guard that mcpx starts, and as mock-mcp: mcpx and mock-mcp are in the
-// PATH of every test, beside each other.
+// TestMain lets the test binary pose as mcpx and as mock-mcp, which are in the PATH of every test, beside each other.
 func TestMain(m *testing.M) {
-	if stdio.GuardMain() {
-		return
-	}
 	testscript.Main(m, map[string]func(){
 		"mcpx":   main,
 		mockName: mockMain,

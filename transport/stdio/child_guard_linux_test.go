@@ -11,11 +11,16 @@ import (
 	"time"
 )
 
-// plainly runs f as a program does that calls no GuardMain, and as other systems do.
+// withoutGuard lets everything be started as where /proc is not mounted, and as on other systems.
+func withoutGuard() (undo func()) {
+	program := guardProgram
+	guardProgram = "/proc/nothing"
+	return func() { guardProgram = program }
+}
+
 func plainly(t *testing.T, f func(t *testing.T)) {
 	t.Run("without a guard", func(t *testing.T) {
-		guardReady.Store(false)
-		defer guardReady.Store(true)
+		defer withoutGuard()()
 		f(t)
 	})
 }
@@ -37,7 +42,7 @@ func TestServerDiesWithItsGuard(t *testing.T) {
 	marker := newMarker()
 	c := start(t, "parent plain", Command{Env: []string{marker}})
 	readLine(t, c)
-	if err := syscall.Kill(c.proc.(*guarded).guard, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(c.proc.(*guarded).process, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	if e := c.Exit(); e.Code != 137 || e.Signal != "SIGKILL" {
@@ -55,7 +60,7 @@ func TestGuardReapsOrphans(t *testing.T) {
 	}
 	defer c.Stop(StopOptions{Exit: -1, Term: -1})
 	readLine(t, c)
-	guard := strconv.Itoa(c.proc.(*guarded).guard)
+	guard := strconv.Itoa(c.proc.(*guarded).process)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	var left []byte
@@ -93,23 +98,6 @@ func TestServerInheritsNothingOfTheGuard(t *testing.T) {
 	c.Stop(StopOptions{})
 	if string(got) != string(want) {
 		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}
-
-func TestLaunchSurvivesTheLifeline(t *testing.T) {
-	want := launch{path: "/a b", dir: "", args: []string{"x", "", "ü\n"}, env: []string{"A=", "B=\xff"}}
-	b := encodeLaunch(want)
-	got, err := decodeLaunch(strings.NewReader(string(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.path != want.path || got.dir != want.dir || strings.Join(got.args, "|") != strings.Join(want.args, "|") || strings.Join(got.env, "|") != strings.Join(want.env, "|") {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	for n := range b {
-		if _, err := decodeLaunch(strings.NewReader(string(b[:n]))); err == nil {
-			t.Fatalf("the first %d of %d bytes were taken for a whole launch", n, len(b))
-		}
 	}
 }
 

@@ -8,12 +8,19 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/rohitgs28/mcpx/transport/stdio/guard"
 )
+
+// guardProgram becomes the guard. By this path it is this very program, though it may have been replaced on disk, and
+// its short name is "exe": whoever kills all that is named mcpx leaves the guards to do their work. Where /proc is not
+// mounted there is no such path, and no guard, which tests bring about by another path.
+var guardProgram = "/proc/self/exe"
 
 // A guarded is a leader behind a guard, seen from our side.
 type guarded struct {
 	leader  int
-	guard   int // its process id
+	process int // the guard's id
 	records *os.File
 	ended   chan Exit     // how the leader ended, sent once
 	left    chan struct{} // closed when the guard is gone, and with it all that was below it
@@ -41,14 +48,12 @@ func spawnGuard(name []string, files [3]*os.File) (*guarded, error) {
 	}
 	defer func() { _ = guardRecords.Close() }()
 	g := &guarded{lifeline: lifeline, records: records, ended: make(chan Exit, 1), left: make(chan struct{})}
-	// By this path it is this very program, though it may have been replaced on disk, and its short name
-	// is "exe": whoever kills all that is named mcpx leaves the guards to do their work.
 	// syscall and not os, which would first start a process to find out whether pidfds work.
-	g.guard, err = syscall.ForkExec("/proc/self/exe", append([]string{guardName}, name[:min(len(name), 1)]...), &syscall.ProcAttr{
+	g.process, err = syscall.ForkExec(guardProgram, append([]string{guard.Name}, name[:min(len(name), 1)]...), &syscall.ProcAttr{
 		Env: guardEnv(),
 		Files: []uintptr{
 			files[0].Fd(), files[1].Fd(), files[2].Fd(),
-			lifelineFD: guardEnd.Fd(), recordsFD: guardRecords.Fd(),
+			guard.LifelineFD: guardEnd.Fd(), guard.RecordsFD: guardRecords.Fd(),
 		},
 		// Signals to our group are ours to pass on. No parent-death signal: that is when it is needed.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
@@ -88,16 +93,16 @@ func guardEnv() []string {
 
 // handshake hands over the launch and hears what became of it.
 func (g *guarded) handshake(l launch) error {
-	if _, err := g.lifeline.Write(encodeLaunch(l)); err != nil {
+	if _, err := g.lifeline.Write(guard.Launch{Path: l.path, Dir: l.dir, Args: l.args, Env: l.env}.Encode()); err != nil {
 		return fmt.Errorf("start guard: %w", err)
 	}
-	switch kind, n, err := readRecord(g.records); {
+	switch kind, n, err := guard.ReadRecord(g.records); {
 	case err != nil:
 		return fmt.Errorf("start guard: it ended: %w", err)
-	case kind == recordStarted:
+	case kind == guard.Started:
 		g.leader = n
 		return nil
-	case kind == recordFailed:
+	case kind == guard.Failed:
 		return &os.PathError{Op: "exec", Path: l.path, Err: syscall.Errno(n)}
 	default:
 		return errors.New("start guard: unknown answer")
@@ -107,11 +112,11 @@ func (g *guarded) handshake(l launch) error {
 // follow hears the guard to its end.
 func (g *guarded) follow() {
 	for {
-		kind, n, err := readRecord(g.records)
+		kind, n, err := guard.ReadRecord(g.records)
 		if err != nil {
 			break
 		}
-		if kind == recordExited {
+		if kind == guard.Exited {
 			g.report(exitOf(syscall.WaitStatus(n))) //nolint:gosec // 32 bits
 		}
 	}
@@ -140,7 +145,7 @@ func (g *guarded) retire() {
 	_ = g.lifeline.Close()
 	g.mu.Unlock()
 	for {
-		if _, err := syscall.Wait4(g.guard, nil, 0, nil); err != syscall.EINTR {
+		if _, err := syscall.Wait4(g.process, nil, 0, nil); err != syscall.EINTR {
 			break
 		}
 	}
@@ -162,7 +167,7 @@ func (g *guarded) signal(sig os.Signal) error {
 func (g *guarded) wish(b byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.reported && b != sweepNow {
+	if g.reported && b != guard.SweepNow {
 		return os.ErrProcessDone
 	}
 	_, err := g.lifeline.Write([]byte{b})
@@ -171,8 +176,8 @@ func (g *guarded) wish(b byte) error {
 
 // sweep waits a little longer than the guard tries.
 func (g *guarded) sweep() {
-	_ = g.wish(sweepNow) // fails when the guard is gone: so is what it guarded
-	limit := time.NewTimer(sweepLimit + time.Second)
+	_ = g.wish(guard.SweepNow) // fails when the guard is gone: so is what it guarded
+	limit := time.NewTimer(guard.SweepLimit + time.Second)
 	defer limit.Stop()
 	select {
 	case <-g.left:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A starter puts a guard between us and the leader when this program can be one. Where /proc is not
-// mounted a guard could neither be started nor see what it guards.
+// A starter puts a guard between us and the leader (see package guard). Where /proc is not mounted a
+// guard could neither be started nor see what it guards.
 type starter struct {
 	name  []string
 	guard *guarded // ready and waiting for its launch; nil: none
@@ -24,9 +24,6 @@ func newStarter(name []string, files [3]*os.File) starter {
 }
 
 func (s *starter) spawn(files [3]*os.File) {
-	if !guardReady.Load() {
-		return
-	}
 	s.guard, s.err = spawnGuard(s.name, files)
 	if errors.Is(s.err, errNoGuard) && errors.Is(s.err, fs.ErrNotExist) {
 		s.err = nil

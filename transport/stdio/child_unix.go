@@ -17,7 +17,7 @@ import (
 // A group is a leader that is our own child, in a process group of its own.
 //
 // Its sweep reaches the group. A descendant that made a session or group of its own is out of its
-// sight; on Linux a guard has such descendants too (see GuardMain).
+// sight; on Linux a guard has such descendants too (see package guard).
 type group struct {
 	leader int
 	ended  chan Exit

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package stdio
-
-const guardSupported = false
-
-func guard() {}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package stdio
+
+func withoutGuard() (undo func()) { return func() {} }
