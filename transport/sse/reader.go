@@ -94,11 +94,11 @@ func (r *Reader) Next() (Event, error) {
 // Ready reports whether Next will return a further message without waiting. It may not notice: then it says no.
 func (r *Reader) Ready() bool {
 	rest := r.buf[r.next:r.end]
-	end := bytes.Index(rest, []byte("\n\n"))
-	if end < 0 || !bytes.HasPrefix(rest, []byte("data:")) {
-		return false // whole or not, an event of several fields need not be a message
+	if !bytes.HasPrefix(rest, []byte("data:")) {
+		return false
 	}
-	return bytes.IndexByte(rest[:end], '\n') < 0
+	event, _, whole := bytes.Cut(rest, []byte("\n\n"))
+	return whole && bytes.IndexByte(event, '\n') < 0 // an event of several fields need not be a message
 }
 
 // begin forgets the event before.
