@@ -26,6 +26,7 @@ type backend struct {
 	limits     Limits
 	inspection integrity.Config
 
+	usage  *usage          // messages under way; streams without an end are not counted
 	pins   *integrity.Pins // nil: tool integrity is off
 	census *policy.Census
 	prober *prober
@@ -54,7 +55,7 @@ type opener interface {
 
 // newBackend makes what a server needs. It connects to nothing yet.
 func (h *Hub) newBackend(server Server, cfg Config) (*backend, error) {
-	b := &backend{cfg: withoutPolicy(server), limits: cfg.Limits, inspection: cfg.Inspection}
+	b := &backend{cfg: withoutPolicy(server), limits: cfg.Limits, inspection: cfg.Inspection, usage: newUsage()}
 	maxAge := verifyAgain
 	if server.Command != "" {
 		maxAge = 0

@@ -11,18 +11,25 @@ import (
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
-// maxHouses bounds the principals for whom the gateway keeps a session of its own.
+// maxHouses is how many principals the gateway keeps a session of its own for, beyond those with a request under way.
 const maxHouses = 256
+
+// houseIdle is how long a session of our own is kept without a request: behind it may be a child that nobody needs.
+const houseIdle = 10 * time.Minute
 
 // houses are sessions that the gateway has opened by itself, one for each principal, for legacy messages that belong to no
 // session. They are safe for concurrent use.
 type houses struct {
 	open func(openKey) (transport.Upstream, error)
 
-	mu  sync.Mutex
-	all map[string]*house // by principal; guarded by mu
+	leaving sync.WaitGroup // the ends of sessions, which are told to the server
+
+	mu     sync.Mutex
+	all    map[string]*house // by principal; guarded by mu
+	closed bool              // guarded by mu
 }
 
+// of returns the house of a principal for one message. Who has it leaves it with done.
 func (t *houses) of(principal string) *house {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,93 +41,109 @@ func (t *houses) of(principal string) *house {
 		if t.all == nil {
 			t.all = make(map[string]*house)
 		}
-		h = &house{open: func() (transport.Upstream, error) { return t.open(openKey{principal: principal}) }}
-		t.all[principal] = h
+		h = &house{of: t, principal: principal, left: t.closed}
+		if !t.closed {
+			t.all[principal] = h
+		}
 	}
+	h.visit()
 	return h
 }
 
-// evict ends any one of them: it will be opened again. t.mu is held.
+// evict ends the one that nobody has used for longest. Where all are in use there will be one more. t.mu is held.
 func (t *houses) evict() {
-	for principal, h := range t.all {
-		delete(t.all, principal)
-		go h.leave() // who is in it fails with it
-		return
+	var longest *house
+	var since time.Time
+	for _, h := range t.all {
+		if empty, at := h.emptySince(); empty && (longest == nil || at.Before(since)) {
+			longest, since = h, at
+		}
+	}
+	if longest != nil {
+		delete(t.all, longest.principal)
+		t.leaving.Go(longest.leave)
 	}
 }
-
-// houseIdle is how long a session of our own is kept without a request: behind it may be a child that nobody needs.
-const houseIdle = 10 * time.Minute
 
 // sweep ends those that were not used for a while.
 func (t *houses) sweep(now time.Time) {
 	t.mu.Lock()
-	var idle []*house
+	defer t.mu.Unlock()
 	for principal, h := range t.all {
-		if h.idle(now) {
+		if empty, since := h.emptySince(); empty && now.Sub(since) > houseIdle {
 			delete(t.all, principal)
-			idle = append(idle, h)
+			t.leaving.Go(h.leave)
 		}
-	}
-	t.mu.Unlock()
-	for _, h := range idle {
-		h.leave()
 	}
 }
 
+// close ends all. What is under way in them fails.
 func (t *houses) close() {
 	t.mu.Lock()
-	all := t.all
-	t.all = nil
-	t.mu.Unlock()
-	for _, h := range all {
-		h.leave()
+	if !t.closed {
+		for _, h := range t.all {
+			t.leaving.Go(h.leave)
+		}
 	}
+	t.all, t.closed = nil, true
+	t.mu.Unlock()
+	t.leaving.Wait()
 }
 
 // A house is an upstream that has shaken hands already. Its clients do not know of each other, so their ids, which may be the
 // same, are replaced by its own.
 type house struct {
-	open func() (transport.Upstream, error)
+	of        *houses
+	principal string
 
-	mu   sync.Mutex
-	up   transport.Upstream // nil before the handshake; guarded by mu
-	last uint64             // id given out; guarded by mu
-	busy int                // calls under way; guarded by mu
-	used time.Time          // when the last one ended; guarded by mu
+	mu      sync.Mutex         // never held while the server is waited for; houses.mu may be held before it
+	up      transport.Upstream // nil: nobody has shaken hands; guarded by mu
+	opening *opening           // a handshake under way; guarded by mu
+	left    bool               // nothing is sent any more; guarded by mu
+	last    uint64             // id given out; guarded by mu
+	inside  int                // messages under way; guarded by mu
+	used    time.Time          // when the last one began or ended; guarded by mu
 }
 
-func (h *house) idle(now time.Time) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.busy == 0 && !h.used.IsZero() && now.Sub(h.used) > houseIdle
+// An opening is a handshake. Who comes meanwhile waits for it, and for no second one if it fails.
+type opening struct {
+	done chan struct{} // closed when the rest is there
+	up   transport.Upstream
+	err  error
 }
 
-// begin and end bracket a request.
-func (h *house) begin() {
+// visit and done bracket a message.
+func (h *house) visit() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.busy++
-}
-
-func (h *house) end() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.busy--
+	h.inside++
 	h.used = time.Now()
 }
 
-// Call implements [transport.Upstream]. A session that the server has forgotten is opened again: it did not run the request.
+func (h *house) done() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inside--
+	h.used = time.Now()
+}
+
+func (h *house) emptySince() (empty bool, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.inside == 0, h.used
+}
+
+// Call implements [transport.Upstream]. Where the server says that it has forgotten the session (a status), it did not run the
+// request, so a new one is opened. A session that we have ended ourselves may have run it.
 func (h *house) Call(ctx context.Context, m *jsonrpc.Message, yield transport.Yield) error {
-	h.begin()
-	defer h.end()
 	for again := false; ; again = true {
 		up, id, err := h.enter(ctx)
 		if err != nil {
 			return err
 		}
 		err = callAs(ctx, up, m, id, yield)
-		if failure := new(transport.Failure); !again && errors.As(err, &failure) && failure.Cause == transport.SessionGone {
+		failure := new(transport.Failure)
+		if !again && errors.As(err, &failure) && failure.Cause == transport.SessionGone && failure.Status != 0 {
 			h.forget(up)
 			continue
 		}
@@ -148,20 +171,70 @@ func callAs(ctx context.Context, up transport.Upstream, m *jsonrpc.Message, id u
 func (h *house) enter(ctx context.Context) (transport.Upstream, uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.up == nil {
-		up, err := h.open()
-		if err != nil {
-			return nil, 0, &transport.Failure{Cause: transport.Unreachable, Err: err}
+	for h.up == nil && !h.left {
+		if o := h.opening; o != nil {
+			h.mu.Unlock()
+			err := o.wait(ctx)
+			h.mu.Lock()
+			if err != nil {
+				return nil, 0, err
+			}
+			continue
 		}
-		if err := shakeHands(ctx, up); err != nil {
-			_ = up.Close()
+		if err := h.begin(ctx); err != nil {
 			return nil, 0, err
 		}
-		h.up = up
+	}
+	if h.left {
+		return nil, 0, &transport.Failure{Cause: transport.SessionGone}
 	}
 	h.last++
 	return h.up, h.last, nil
 }
+
+func (o *opening) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begin shakes hands. h.mu is held, and let go for the time.
+func (h *house) begin(ctx context.Context) error {
+	o := &opening{done: make(chan struct{})}
+	h.opening = o
+	h.mu.Unlock()
+	o.up, o.err = h.of.shakeHands(ctx, h.principal)
+	h.mu.Lock()
+	h.opening = nil
+	close(o.done)
+	switch {
+	case o.err != nil:
+	case h.left:
+		h.of.end(o.up)
+	default:
+		h.up = o.up
+	}
+	return o.err
+}
+
+// shakeHands opens a session for a principal.
+func (t *houses) shakeHands(ctx context.Context, principal string) (transport.Upstream, error) {
+	up, err := t.open(openKey{principal: principal})
+	if err != nil {
+		return nil, &transport.Failure{Cause: transport.Unreachable, Err: err}
+	}
+	if err := shakeHands(ctx, up); err != nil {
+		_ = up.Close()
+		return nil, err
+	}
+	return up, nil
+}
+
+// end tells a server in the background that a session is over.
+func (t *houses) end(up transport.Upstream) { t.leaving.Go(func() { _ = up.Close() }) }
 
 var (
 	handshake = []byte(`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpx","version":"1"}}`)
@@ -185,17 +258,22 @@ func shakeHands(ctx context.Context, up transport.Upstream) error {
 	return up.Send(ctx, jsonrpc.NewRequest(jsonrpc.ID{}, "notifications/initialized", nil))
 }
 
+// forget drops a session that the server does not know any more. It is not closed: others may wait in it for what the server
+// has begun.
 func (h *house) forget(up transport.Upstream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.up == up {
 		h.up = nil
-		go func() { _ = up.Close() }() // it says so to a server that has forgotten us
 	}
 }
 
-// Send implements [transport.Upstream].
+// Send implements [transport.Upstream]. A cancellation is left out: the id in it is the client's own, and the server knows
+// another request by it.
 func (h *house) Send(ctx context.Context, m *jsonrpc.Message) error {
+	if m.Method == "notifications/cancelled" {
+		return nil
+	}
 	up, _, err := h.enter(ctx)
 	if err != nil {
 		return err
@@ -206,13 +284,17 @@ func (h *house) Send(ctx context.Context, m *jsonrpc.Message) error {
 // Listen implements [transport.Upstream]: nobody listens to a session that is everybody's.
 func (h *house) Listen(context.Context, string, transport.Yield) error { return transport.ErrNoStream }
 
-// Close implements [transport.Upstream]. A house outlives the links that use it.
-func (h *house) Close() error { return nil }
+// Close implements [transport.Upstream] for the link of one message. A house outlives it.
+func (h *house) Close() error {
+	h.done()
+	return nil
+}
 
+// leave ends the session for good.
 func (h *house) leave() {
 	h.mu.Lock()
 	up := h.up
-	h.up = nil
+	h.up, h.left = nil, true
 	h.mu.Unlock()
 	if up != nil {
 		_ = up.Close() // the server may be gone

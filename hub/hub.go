@@ -37,6 +37,8 @@ type Hub struct {
 	stop     context.CancelFunc
 	metrics  *metrics
 	sessions *sessions
+	listens  *sessions // subscriptions of revision 2026-07-28, which has no sessions but requests without an end
+	usage    *usage    // requests under way
 	state    atomic.Pointer[state]
 	streams  context.Context // ends when streams without an end have to
 	endAll   context.CancelFunc
@@ -62,7 +64,8 @@ const (
 	headPatience  = 10 * time.Second // for a request's headers
 	bodyPatience  = 30 * time.Second // for its body
 	idlePatience  = 2 * time.Minute  // for the next request on a connection
-	drainPatience = 15 * time.Second // for what is in flight when the hub stops
+	drainPatience = 15 * time.Second // for what is in flight when the hub, or a server of it, stops
+	leavePatience = 5 * time.Second  // for requests to notice that everything behind them has been closed
 	keysPatience  = 3 * time.Second  // for the keys of a new issuer, at a reload
 	maxHeader     = 32 << 10         // bytes of a request's headers
 )
@@ -72,7 +75,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
 	if opt.Record == nil {
 		return nil, errors.New("a hub needs an audit log")
 	}
-	h := &Hub{opt: opt, log: opt.Log, metrics: newMetrics(opt.Version), sessions: newSessions()}
+	h := &Hub{opt: opt, log: opt.Log, metrics: newMetrics(opt.Version), sessions: newSessions(), listens: newSessions(), usage: newUsage()}
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
 	h.streams, h.endAll = context.WithCancel(h.ctx)
 	h.metrics.countSessions(h.sessions.count)
@@ -106,6 +109,9 @@ func (h *Hub) use(s *state) {
 func (h *Hub) Reload(cfg Config) error {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
+	if h.ctx.Err() != nil {
+		return errors.New("the gateway has stopped")
+	}
 	old := h.state.Load()
 	if cfg.Listen != old.cfg.Listen {
 		return fmt.Errorf("listen: cannot change from %q to %q while the gateway runs: start it again", old.cfg.Listen, cfg.Listen)
@@ -131,32 +137,16 @@ func (h *Hub) Reload(cfg Config) error {
 	}
 	h.use(next)
 	h.metrics.reload(true)
-	h.sessions.each(func(s *session) {
-		if rt := next.routes[s.server]; rt != nil {
-			s.guard.SetRules(rt.engineFor(s.principal), rt.limiter)
-		}
-	})
+	h.sessions.each(next.rule)
+	h.listens.each(next.rule)
 	h.retiring.Go(func() { h.retire(old, next) })
 	return nil
 }
 
-// retire ends what the new configuration has no use for.
-func (h *Hub) retire(old, next *state) {
-	kept := func(rt *route) bool {
-		now := next.routes[rt.cfg.Name]
-		return now != nil && now.backend == rt.backend
-	}
-	h.sessions.endWhere(func(s *session) bool {
-		rt := old.routes[s.server]
-		return rt != nil && !kept(rt)
-	})
-	if old.auth != next.auth {
-		old.auth.Close()
-	}
-	for _, rt := range old.routes {
-		if !kept(rt) {
-			rt.backend.close()
-		}
+// rule has the messages of a session judged by this configuration from now on.
+func (s *state) rule(x *session) {
+	if rt := s.routes[x.server]; rt != nil {
+		x.guard.SetRules(rt.engineFor(x.principal), rt.limiter)
 	}
 }
 
@@ -191,7 +181,7 @@ func (h *Hub) build(cfg Config, old *state) (*state, error) {
 		if fresh {
 			made = append(made, rt.backend)
 		}
-		rt.limiter = limiter
+		rt.limiter, rt.auth = limiter, next.auth
 		next.routes[server.Name] = rt
 	}
 	next.door = newDoor(cfg.CORS, cfg.Auth.OAuth.Resource)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/streamable"
@@ -17,12 +18,13 @@ type post struct {
 	hub       *Hub
 	route     *route
 	principal string
-	w         http.ResponseWriter
+	w         *recorder
 	r         *http.Request
 	in        *streamable.Incoming
 	reply     streamable.Reply
 	seen      bool // an event with an id was written: the client may resume behind it
 	lost      bool // the client takes nothing any more
+	unheard   int  // what came since
 }
 
 var incomings = sync.Pool{New: func() any { return new(streamable.Incoming) }}
@@ -33,7 +35,6 @@ func (h *Hub) servePost(w *recorder, r *http.Request, rt *route, principal strin
 	in.Reset()
 	defer incomings.Put(in)
 	p := post{hub: h, route: rt, principal: principal, w: w, r: r, in: in}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyPatience)) // net/http can
 	rejected := in.Read(r, streamable.ServerLimits{MaxBody: rt.limits.MaxBody, MaxDepth: rt.limits.MaxDepth})
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // or it would end the wait for the answer
 	w.method = in.Message.Method
@@ -57,7 +58,7 @@ func (p *post) run() {
 	case p.in.Session != "":
 		s := p.hub.sessions.find(p.in.Session, p.route.cfg.Name, p.principal)
 		if s == nil {
-			p.fail(http.StatusNotFound, jsonrpc.InvalidRequest, "no such session: open one with initialize")
+			p.deny(http.StatusNotFound, jsonrpc.InvalidRequest, "no such session: open one with initialize")
 			return
 		}
 		s.enter()
@@ -70,12 +71,19 @@ func (p *post) run() {
 
 // alone serves a request of a revision without sessions: a link of its own, which ends with the client's connection.
 func (p *post) alone() {
-	_, link, err := p.route.link(openKey{modern: true, principal: p.principal}, false)
+	guard, link, err := p.route.link(openKey{modern: true, principal: p.principal}, false)
 	if err != nil {
 		p.broken(err)
 		return
 	}
 	defer link.Close()
+	if p.in.Message.Method == "subscriptions/listen" {
+		end, ok := p.listens(guard, link)
+		if !ok {
+			return
+		}
+		defer end()
+	}
 	ctx := p.r.Context()
 	if len(p.in.Params) > 0 {
 		ctx = streamable.WithParams(ctx, p.in.Params)
@@ -83,21 +91,53 @@ func (p *post) alone() {
 	p.finish(link.Exchange(ctx, &p.in.Message, p.deliver))
 }
 
+// listens makes a subscription known: it may last for days, so it follows the configuration, and ends when the gateway does.
+// No end to it: it was refused.
+func (p *post) listens(guard *policy.Guard, link *transport.Link) (end func(), ok bool) {
+	s := &session{id: newSessionID(), server: p.route.cfg.Name, principal: p.principal, backend: p.route.backend, guard: guard, link: link}
+	if !p.admit(p.hub.listens, s) {
+		return nil, false
+	}
+	p.w.leave()
+	stop := context.AfterFunc(p.hub.streams, func() { _ = link.Close() })
+	return func() {
+		stop()
+		p.hub.listens.end(s)
+	}, true
+}
+
+// admit adds a session, unless there are too many or the configuration has changed since the request came. Once it is added it
+// is seen by whoever changes the configuration.
+func (p *post) admit(to *sessions, s *session) bool {
+	if err := to.add(s); err != nil {
+		_ = s.link.Close()
+		p.deny(http.StatusServiceUnavailable, jsonrpc.InternalError, err.Error())
+		return false
+	}
+	now := p.hub.state.Load()
+	if rt := now.routes[s.server]; rt == nil || rt.backend != s.backend || rt.auth != p.route.auth {
+		to.end(s)
+		p.w.Header().Set("Retry-After", "1")
+		p.fail(http.StatusServiceUnavailable, jsonrpc.InternalError, "the configuration has changed: try again")
+		return false
+	}
+	now.rule(s)
+	return true
+}
+
 // open begins a legacy session. It counts from the moment the server agrees.
 func (p *post) open() {
 	if p.in.Session != "" {
-		p.fail(http.StatusBadRequest, jsonrpc.InvalidRequest, "this session is open already: initialize begins a new one, without Mcp-Session-Id")
+		p.deny(http.StatusBadRequest, jsonrpc.InvalidRequest, "this session is open already: initialize begins a new one, without Mcp-Session-Id")
 		return
 	}
-	s := &session{id: newSessionID(), server: p.route.cfg.Name, principal: p.principal}
+	s := &session{id: newSessionID(), server: p.route.cfg.Name, principal: p.principal, backend: p.route.backend}
 	var err error
 	if s.guard, s.link, err = p.route.link(openKey{principal: p.principal, session: s.id}, false); err != nil {
 		p.broken(err)
 		return
 	}
-	if err := p.hub.sessions.add(s); err != nil {
-		_ = s.link.Close()
-		p.fail(http.StatusServiceUnavailable, jsonrpc.InternalError, err.Error())
+	if !p.admit(p.hub.sessions, s) {
 		return
 	}
 	s.enter()
@@ -126,7 +166,7 @@ func (p *post) bare() {
 		return
 	}
 	if m.Method == "resources/subscribe" {
-		p.fail(http.StatusBadRequest, jsonrpc.InvalidRequest, "a subscription needs a session: begin with initialize")
+		p.deny(http.StatusBadRequest, jsonrpc.InvalidRequest, "a subscription needs a session: begin with initialize")
 		return
 	}
 	link, err := p.route.house(p.principal)
@@ -134,6 +174,7 @@ func (p *post) bare() {
 		p.broken(err)
 		return
 	}
+	defer link.Close()
 	p.exchange(link)
 }
 
@@ -143,10 +184,16 @@ func (p *post) exchange(link *transport.Link) {
 	p.finish(link.Exchange(context.Background(), &p.in.Message, p.deliver))
 }
 
+// maxUnheard bounds the messages of a server that are still taken for a client that is gone.
+const maxUnheard = 256
+
 // deliver writes what comes for the client. Where a legacy client is gone the rest is still taken and recorded; if it may
 // resume, the server keeps the rest for it.
 func (p *post) deliver(a transport.Arrival) error {
 	if p.lost {
+		if p.unheard++; p.unheard > maxUnheard {
+			return context.Canceled
+		}
 		return nil
 	}
 	if p.in.Modern {
@@ -182,10 +229,20 @@ func (p *post) finish(err error) {
 
 // refuse answers a POST without a message, and records it.
 func (p *post) refuse(rejected *streamable.Rejection) {
-	if err := p.route.refuse(p.principal, rejected.Reason); err != nil {
+	p.record(rejected.Reason)
+	writeMessage(p.w, rejected.Status, rejected.Answer)
+}
+
+// deny refuses a message that no guard is to judge, and records it.
+func (p *post) deny(status, code int, text string) {
+	p.record(text)
+	p.fail(status, code, text)
+}
+
+func (p *post) record(reason string) {
+	if err := p.route.refuse(p.principal, reason); err != nil {
 		p.hub.log.Error().Err(err).Msg("a refused request is not recorded")
 	}
-	writeMessage(p.w, rejected.Status, rejected.Answer)
 }
 
 // broken is our own failure: it is said to the log, not to the client.

@@ -12,6 +12,23 @@ type recorder struct {
 	server string // "" for what is no server's
 	method string // of the message, "" for none
 	status int    // 0: nothing was written
+	usage  *usage // that the request has entered; nil: none
+}
+
+// enter counts the request as one that a server has to be kept for, and leave does not any more: what follows has no end.
+func (r *recorder) enter(u *usage) bool {
+	if !u.enter() {
+		return false
+	}
+	r.usage = u
+	return true
+}
+
+func (r *recorder) leave() {
+	if r.usage != nil {
+		r.usage.leave()
+		r.usage = nil
+	}
 }
 
 func (r *recorder) WriteHeader(status int) {

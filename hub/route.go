@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 
+	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
@@ -16,6 +17,7 @@ type route struct {
 	engine   *policy.Engine            // for everybody but
 	engines  map[string]*policy.Engine // these clients
 	limiter  *policy.Limiter
+	auth     *auth.Authenticator
 	guarding policy.GuardOptions // what the guards of all its links share
 	limits   Limits
 	metrics  *metrics

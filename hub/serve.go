@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -36,6 +37,8 @@ func (h *Hub) Serve(ctx context.Context) error {
 		IdleTimeout:       idlePatience,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(serverLog{h.log}, "", 0),
+
+		DisableGeneralOptionsHandler: true, // nothing is answered before the door
 	}
 	served := make(chan error, 1)
 	if h.certs != nil {
@@ -78,13 +81,22 @@ func (h *Hub) drain(server *http.Server) error {
 
 // close ends what the hub has opened: sessions first, which are told to their servers.
 func (h *Hub) close() {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
 	h.retiring.Wait()
-	h.sessions.endWhere(func(*session) bool { return true })
-	s := h.state.Load()
-	for _, rt := range s.routes {
-		rt.backend.close()
+	for _, t := range []*sessions{h.listens, h.sessions} {
+		t.endWhere(func(*session) bool { return true })
 	}
+	s := h.state.Load()
+	var all sync.WaitGroup
+	for _, rt := range s.routes {
+		all.Go(rt.backend.close)
+	}
+	all.Wait()
 	s.auth.Close()
+	patience, cancel := context.WithTimeout(context.Background(), leavePatience)
+	defer cancel()
+	h.usage.finish(patience) // or they would write to an audit log that is closed
 }
 
 // sweep ends sessions that nobody uses, those of clients and our own.
@@ -114,42 +126,64 @@ func (l serverLog) Write(line []byte) (int, error) {
 
 // ServeHTTP is the way of every request: request id, origin, what needs no credential, credential, then what it asks for.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.usage.enter() {
+		panic(http.ErrAbortHandler) // the gateway has ended, and with it the audit log
+	}
+	defer h.usage.leave()
 	s := h.state.Load()
 	rec := &recorder{ResponseWriter: w, began: time.Now()}
 	defer h.count(rec, r)
+	if r.ContentLength != 0 { // also where the body is never looked at: net/http reads what is left of it
+		_ = http.NewResponseController(w).SetReadDeadline(rec.began.Add(bodyPatience)) // net/http can
+	}
 	beginResponse(rec, r)
 	if !s.door.admit(rec, r) || h.serveOpen(rec, r, s) {
 		return
 	}
-	name, isServer := strings.CutPrefix(r.URL.Path, "/mcp/")
-	if !isServer {
-		name = ""
+	if name, ok := strings.CutPrefix(r.URL.Path, "/mcp/"); ok {
+		h.serveServer(rec, r, s, name)
+		return
 	}
-	var principal auth.Principal
-	if isServer || !slices.Contains(s.cfg.Auth.PublicPaths, r.URL.Path) {
-		var err error
-		if principal, err = s.auth.Authenticate(r, name); err != nil {
+	if !slices.Contains(s.cfg.Auth.PublicPaths, r.URL.Path) {
+		if _, err := s.auth.Authenticate(r, ""); err != nil {
 			h.challenge(rec, err)
 			return
 		}
 	}
-	if !isServer {
-		h.servePage(rec, r, s)
-		return
+	h.servePage(rec, r, s)
+}
+
+// serveServer serves the endpoint of a server. Credentials come before names: who has none learns nothing of them.
+func (h *Hub) serveServer(rec *recorder, r *http.Request, s *state, name string) {
+	for {
+		principal, err := s.auth.Authenticate(r, name)
+		if err != nil {
+			h.challenge(rec, err)
+			return
+		}
+		rt := s.routes[name]
+		if rt == nil {
+			writeError(rec, http.StatusNotFound, "unknown_server", "no server of this name is served here")
+			return
+		}
+		if rec.enter(rt.backend.usage) {
+			rec.server = name
+			h.serveRoute(rec, r, rt, principal.Name)
+			return
+		}
+		s = h.state.Load() // the configuration has changed meanwhile
 	}
-	rt := s.routes[name]
-	if rt == nil {
-		writeError(rec, http.StatusNotFound, "unknown_server", "no server of this name is served here")
-		return
-	}
-	rec.server = name
+}
+
+func (h *Hub) serveRoute(rec *recorder, r *http.Request, rt *route, principal string) {
+	defer rec.leave()
 	switch r.Method {
 	case http.MethodPost:
-		h.servePost(rec, r, rt, principal.Name)
+		h.servePost(rec, r, rt, principal)
 	case http.MethodGet:
-		h.serveStream(rec, r, rt, principal.Name)
+		h.serveStream(rec, r, rt, principal)
 	case http.MethodDelete:
-		h.serveDelete(rec, r, rt, principal.Name)
+		h.serveDelete(rec, r, rt, principal)
 	default:
 		rec.Header().Set("Allow", "GET, POST, DELETE")
 		writeError(rec, http.StatusMethodNotAllowed, "method_not_allowed", "use POST, or GET and DELETE inside a session")

@@ -14,6 +14,8 @@ import (
 const (
 	// maxSessions bounds the legacy sessions of all clients together.
 	maxSessions = 100_000
+	// maxShare bounds those of one known principal, so that none can take all.
+	maxShare = maxSessions / 4
 	// sessionIdle is how long a session without a request or an open stream is kept.
 	sessionIdle = time.Hour
 )
@@ -28,6 +30,7 @@ type session struct {
 	principal string
 	guard     *policy.Guard
 	link      *transport.Link
+	backend   *backend
 	used      atomic.Int64 // Unix seconds of the last request
 	streams   atomic.Int32 // requests and streams under way
 }
@@ -46,11 +49,14 @@ func (s *session) idle(now time.Time) bool {
 
 // sessions are those that are open. They are safe for concurrent use.
 type sessions struct {
-	mu   sync.Mutex
-	byID map[string]*session // guarded by mu
+	mu     sync.Mutex
+	byID   map[string]*session // guarded by mu
+	shares map[string]int      // how many of them are each principal's; guarded by mu
 }
 
-func newSessions() *sessions { return &sessions{byID: make(map[string]*session)} }
+func newSessions() *sessions {
+	return &sessions{byID: make(map[string]*session), shares: make(map[string]int)}
+}
 
 func newSessionID() string { return rand.Text() } // 130 bits, letters and digits
 
@@ -58,10 +64,11 @@ func (t *sessions) add(s *session) error {
 	s.used.Store(time.Now().Unix())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byID) >= maxSessions {
+	if len(t.byID) >= maxSessions || s.principal != "" && t.shares[s.principal] >= maxShare {
 		return errTooManySessions
 	}
 	t.byID[s.id] = s
+	t.shares[s.principal]++
 	return nil
 }
 
@@ -86,7 +93,9 @@ func (t *sessions) count() int {
 func (t *sessions) end(s *session) bool {
 	t.mu.Lock()
 	open := t.byID[s.id] == s
-	delete(t.byID, s.id)
+	if open {
+		t.remove(s)
+	}
 	t.mu.Unlock()
 	if open {
 		_ = s.link.Close() // the server may be gone
@@ -95,25 +104,42 @@ func (t *sessions) end(s *session) bool {
 }
 
 // endWhere closes the sessions that a function picks, a few at a time: each is told to its server.
-func (t *sessions) endWhere(pick func(*session) bool) {
+func (t *sessions) endWhere(pick func(*session) bool) { endAll(t.take(pick)) }
+
+// take takes the sessions out that a function picks: clients find them no more, and what is under way in them goes on.
+func (t *sessions) take(pick func(*session) bool) []*session {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	var picked []*session
 	for _, s := range t.byID {
 		if pick(s) {
+			t.remove(s)
 			picked = append(picked, s)
 		}
 	}
-	t.mu.Unlock()
-	var all sync.WaitGroup
+	return picked
+}
+
+// remove is called with the lock held.
+func (t *sessions) remove(s *session) {
+	delete(t.byID, s.id)
+	if t.shares[s.principal]--; t.shares[s.principal] <= 0 {
+		delete(t.shares, s.principal)
+	}
+}
+
+// endAll closes sessions that were taken out.
+func endAll(all []*session) {
+	var closing sync.WaitGroup
 	slots := make(chan struct{}, 16)
-	for _, s := range picked {
+	for _, s := range all {
 		slots <- struct{}{}
-		all.Go(func() {
+		closing.Go(func() {
 			defer func() { <-slots }()
-			t.end(s)
+			_ = s.link.Close() // the server may be gone
 		})
 	}
-	all.Wait()
+	closing.Wait()
 }
 
 // each calls do for every session.

@@ -16,18 +16,22 @@ import (
 const keepAlive = 25 * time.Second
 
 // serveStream gives a legacy session what its server says unasked (GET). Last-Event-ID is the server's own to understand.
-func (h *Hub) serveStream(w http.ResponseWriter, r *http.Request, rt *route, principal string) {
+func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, principal string) {
 	s := h.sessionOf(w, r, rt, principal)
 	if s == nil {
 		return
 	}
 	s.enter()
 	defer s.leave()
+	w.leave()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer context.AfterFunc(h.streams, cancel)()
 	out := listening{reply: streamable.Reply{W: w, Stream: true}}
 	var beat sync.WaitGroup
-	beat.Go(func() { out.beat(ctx) })
+	beat.Go(func() {
+		out.beat(ctx)
+		cancel() // who takes no sign of life is gone
+	})
 	defer func() {
 		cancel()
 		beat.Wait()

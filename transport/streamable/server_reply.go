@@ -13,8 +13,11 @@ import (
 	"github.com/rohitgs28/mcpx/transport/sse"
 )
 
-// writePatience is how long a client may take to read one event.
-const writePatience = 30 * time.Second
+const (
+	writePatience = 30 * time.Second // for a client to read one event, or a body
+	slowest       = 64 << 10         // bytes of a long body that it reads in a second at least
+	maxUntimed    = 64 << 10         // bytes of a body that the system takes in one go, nearly always
+)
 
 // A Reply answers one HTTP request with what follows from its message: one JSON body where the answer comes first, else a
 // stream of server-sent events. It belongs to one goroutine.
@@ -27,6 +30,7 @@ type Reply struct {
 	Stream bool
 
 	streaming bool
+	timed     bool // a deadline was set for the body
 	done      bool // an answer was written
 	buf       []byte
 }
@@ -71,7 +75,7 @@ func (r *Reply) Done() bool { return r.done }
 
 // End takes back what the reply asked of the connection, which may serve other requests.
 func (r *Reply) End() {
-	if r.streaming {
+	if r.streaming || r.timed {
 		_ = http.NewResponseController(r.W).SetWriteDeadline(time.Time{}) // see writeEvent
 	}
 }
@@ -85,6 +89,11 @@ func (r *Reply) writeBody(status int, a transport.Arrival) error {
 	h["Content-Length"] = []string{strconv.Itoa(len(a.Message.Raw))}
 	if wait := retryAfter(a); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	if len(a.Message.Raw) > maxUntimed {
+		patience := writePatience + time.Duration(len(a.Message.Raw)/slowest)*time.Second
+		_ = http.NewResponseController(r.W).SetWriteDeadline(time.Now().Add(patience)) // see writeEvent
+		r.timed = true
 	}
 	r.W.WriteHeader(status)
 	_, err := r.W.Write(a.Message.Raw)
