@@ -202,8 +202,8 @@ func (in *inbound) bodyLine(limit int) ([]byte, error) {
 		got := in.buf[in.r:in.w]
 		if i := bytes.IndexByte(got[:min(limit, len(got))], '\n'); i >= 0 {
 			in.r += i + 1
-			if i == 0 || got[i-1] != '\r' {
-				return nil, malformed("a line that does not end in CR LF")
+			if i == 0 || bytes.IndexByte(got[:i], '\r') != i-1 { // a CR by itself is a line's end to some (RFC 9112 section 2.2)
+				return nil, malformed("a line between chunks has a CR or an LF by itself")
 			}
 			return got[:i-1], nil
 		}

@@ -39,6 +39,7 @@ func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n1\r\n}\r\n0\r\nX: y\r\n\r\nrest",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0;\r\r00\r00\r\n\r\n0",
 		"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 404 Not Found\r\nconnection: close, x\r\n\r\nuntil the end",
 		"HTTP/1.0 200 OK\r\nMcp-Session-Id: abc\r\nRetry-After: 3\r\n\r\n",
 		"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
