@@ -236,7 +236,8 @@ func unusedSpool(data []byte) bool {
 	return true
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// checksum makes its table when it is first needed, not at the start of a program.
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // checkStaged returns the length of the first staged event of b, and whether it is whole.
 func checkStaged(b []byte) (n int, ok bool) {
@@ -249,7 +250,7 @@ func checkStaged(b []byte) (n int, ok bool) {
 	}
 	n = stagedLen + int(size)
 	body := b[stagedLen:n]
-	return n, string(body[:len(openTime)]) == openTime && binary.LittleEndian.Uint32(b[4:]) == crc32.Checksum(body, castagnoli)
+	return n, string(body[:len(openTime)]) == openTime && binary.LittleEndian.Uint32(b[4:]) == checksum(body)
 }
 
 // spoolOf names the spool of a segment if there is one.

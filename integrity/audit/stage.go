@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"slices"
 	"sync"
 	"time"
@@ -219,7 +218,7 @@ func (l *Log) appendEvent(b []byte, k *Link, e *Event, args []byte) []byte {
 	b = e.appendFields(b, args)
 	body := b[start+stagedLen:]
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(body))) //nolint:gosec // every part is bounded
-	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(body, castagnoli))
+	binary.LittleEndian.PutUint32(b[start+4:], checksum(body))
 	return b
 }
 
