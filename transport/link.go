@@ -16,7 +16,8 @@ const ownTimeout = 30 * time.Second
 // ErrUnanswered is what Exchange returns where the inspector lets no answer through at all.
 var ErrUnanswered = errors.New("the request has no answer")
 
-// ErrResumable is what deliver returns where the client is gone but may ask for the rest elsewhere: the request stays open, and
+// ErrResumable is what deliver returns, or why the context of Exchange ends, where the client is gone but may ask for the rest
+// elsewhere: the server is let go, for it gives one stream to one connection only, the request stays open, and
 // Listen brings its answer.
 var ErrResumable = errors.New("the client may resume")
 
@@ -52,6 +53,7 @@ func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) 
 	l.in.Commit(&x.out)
 	if x.isHeld() {
 		x.held = l.asideOf(x.id.Key()) // before a cancellation can be judged, which looks for it
+		defer l.forget(x.id.Key(), x.held)
 	}
 	l.client.Unlock()
 	if m.Method == "notifications/cancelled" {
@@ -171,6 +173,8 @@ func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTimeout)
 		defer cancel()
 		asking = own
+	} else if x.held != nil {
+		x.link.forget(m.ID.Key(), x.held) // it is held no more: whoever sees its answer delivers it
 	}
 	var undelivered error
 	err := x.link.up.Call(asking, m, func(a Arrival) error {
@@ -184,6 +188,9 @@ func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
 	})
 	if err == nil || errors.Is(undelivered, ErrResumable) {
 		return undelivered
+	}
+	if !m.Own && errors.Is(context.Cause(ctx), ErrResumable) {
+		return ErrResumable
 	}
 	x.lost(m.ID, err)
 	if undelivered != nil {

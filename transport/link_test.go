@@ -368,6 +368,23 @@ func TestUndelivered(t *testing.T) {
 	}
 }
 
+// Who is gone and may resume says so by the end of the context, too: the server may be silent for long.
+func TestLetGo(t *testing.T) {
+	j := &judge{}
+	ctx, letGo := context.WithCancelCause(t.Context())
+	up := &upstream{call: func(ctx context.Context, _ *jsonrpc.Message, _ transport.Yield) error {
+		letGo(transport.ErrResumable)
+		return ctx.Err()
+	}}
+	err := transport.NewLink(j, up).Exchange(ctx, says(request(1)).Message, func(transport.Arrival) error { return nil })
+	if !errors.Is(err, transport.ErrResumable) {
+		t.Errorf("Exchange returned %v", err)
+	}
+	if _, open := j.Pending(); open != 1 {
+		t.Errorf("%d requests are open, not 1", open)
+	}
+}
+
 func TestUnanswered(t *testing.T) {
 	up := &upstream{call: func(context.Context, *jsonrpc.Message, transport.Yield) error { return nil }}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
