@@ -214,6 +214,7 @@ func FuzzAppend(f *testing.F) {
 	f.Add("", "", false, int64(0), []byte("{}"))
 	f.Add("endpoint", "1", true, int64(2000), []byte("a\nb\r\nc\rid: 2\r\n\r\n"))
 	f.Add("a\nb", "\x00", true, int64(-1), []byte{})
+	f.Add(strings.Repeat("k", maxField), "", false, int64(0), []byte("x"))
 	f.Fuzz(func(t *testing.T, kind, id string, hasID bool, retry int64, data []byte) {
 		if len(kind) > maxField || len(id) > maxField || data == nil {
 			return

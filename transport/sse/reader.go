@@ -224,8 +224,8 @@ func (r *Reader) line() ([]byte, error) {
 			}
 			return line, nil
 		}
-		if r.end-r.next > r.max+maxName {
-			r.err = fmt.Errorf("read line of over %d bytes: %w", r.max, ErrTooLong)
+		if limit := max(r.max, maxField); r.end-r.next > limit+maxName {
+			r.err = fmt.Errorf("read line of over %d bytes: %w", limit, ErrTooLong)
 		}
 		if r.err != nil {
 			return nil, r.err
