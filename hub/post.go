@@ -22,9 +22,10 @@ type post struct {
 	r         *http.Request
 	in        *streamable.Incoming
 	reply     streamable.Reply
-	seen      bool // an event with an id was written: the client may resume behind it
-	lost      bool // the client takes nothing any more
-	unheard   int  // what came since
+	letGo     context.CancelCauseFunc // ends the wait for the server; nil: no session, so nothing can be resumed
+	seen      bool                    // an event with an id was written: the client may resume behind it
+	lost      bool                    // the client takes nothing any more
+	unheard   int                     // what came since
 }
 
 var incomings = sync.Pool{New: func() any { return new(streamable.Incoming) }}
@@ -63,7 +64,10 @@ func (p *post) run() {
 		}
 		s.enter()
 		defer s.leave()
-		p.exchange(s.link)
+		ctx, letGo := context.WithCancelCause(context.Background())
+		defer letGo(nil)
+		p.letGo = letGo
+		p.exchange(ctx, s.link)
 	default:
 		p.bare()
 	}
@@ -175,13 +179,13 @@ func (p *post) bare() {
 		return
 	}
 	defer link.Close()
-	p.exchange(link)
+	p.exchange(context.Background(), link)
 }
 
 // exchange runs a message of a legacy link. Its end is not that of the client's connection: "Disconnection SHOULD NOT be
 // interpreted as the client cancelling its request" (2025-11-25, Streamable HTTP). When the gateway stops, its backends end.
-func (p *post) exchange(link *transport.Link) {
-	p.finish(link.Exchange(context.Background(), &p.in.Message, p.deliver))
+func (p *post) exchange(ctx context.Context, link *transport.Link) {
+	p.finish(link.Exchange(ctx, &p.in.Message, p.deliver))
 }
 
 // maxUnheard bounds the messages of a server that are still taken for a client that is gone.
@@ -201,7 +205,11 @@ func (p *post) deliver(a transport.Arrival) error {
 	}
 	err := p.reply.Deliver(a)
 	if err == nil && p.r.Context().Err() == nil {
-		p.seen = p.seen || a.EventID != ""
+		if a.EventID != "" && p.letGo != nil && !p.seen {
+			p.seen = true
+			letGo := p.letGo
+			context.AfterFunc(p.r.Context(), func() { letGo(transport.ErrResumable) })
+		}
 		return nil
 	}
 	switch {
