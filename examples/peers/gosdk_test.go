@@ -16,7 +16,11 @@ func dialSDK(ctx context.Context, command *exec.Cmd, version string, notify func
 }
 
 func connectSDK(ctx context.Context, transport mcp.Transport, version string, notify func(any)) (session, error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: "peers", Version: "1"}, &mcp.ClientOptions{
+	return connectSDKWith(ctx, transport, version, sdkOptions(notify))
+}
+
+func sdkOptions(notify func(any)) *mcp.ClientOptions {
+	return &mcp.ClientOptions{
 		CreateMessageHandler: func(_ context.Context, r *mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
 			return &mcp.CreateMessageResult{Model: "m", Role: "assistant", Content: &mcp.TextContent{
 				Text: fmt.Sprintf("canned answer to %d messages", len(r.Params.Messages)),
@@ -27,7 +31,11 @@ func connectSDK(ctx context.Context, transport mcp.Transport, version string, no
 		},
 		LoggingMessageHandler:       func(_ context.Context, r *mcp.LoggingMessageRequest) { notify(r.Params) },
 		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) { notify(r.Params) },
-	})
+	}
+}
+
+func connectSDKWith(ctx context.Context, transport mcp.Transport, version string, options *mcp.ClientOptions) (session, error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "peers", Version: "1"}, options)
 	client.AddRoots(&mcp.Root{URI: "file:///peers", Name: "peers"})
 	s, err := client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {

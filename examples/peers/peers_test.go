@@ -152,15 +152,3 @@ func processes(t *testing.T, mark string) (left []string) {
 		}
 	}
 }
-
-// build makes a program of a package that go.mod knows.
-func build(t *testing.T, pkg string) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "program.exe")
-	command := exec.Command("go", "build", "-buildvcs=false", "-o", program, pkg)
-	command.Dir = "../.."
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, out)
-	}
-	return program
-}
