@@ -52,9 +52,33 @@ func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
 	return allowed(DefaultRule)
 }
 
+// maxInfo bounds, in bytes, what is kept of how a peer introduces itself for as long as the link is open. With icons it may be
+// as long as a message.
+const maxInfo = 2 << 10
+
+// shortInfo returns a copy, or of a long one what identifies the peer.
+func shortInfo(info []byte) []byte {
+	if len(info) <= maxInfo {
+		return bytes.Clone(info)
+	}
+	b := []byte("{")
+	for _, name := range []string{"name", "version"} {
+		value, ok := jsonrpc.Text(jsonrpc.Member(info, name))
+		if !ok {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(jsonrpc.AppendString(b, name), ':')
+		b = jsonrpc.AppendString(b, bytes.ToValidUTF8(value[:min(len(value), maxInfo/8)], nil))
+	}
+	return append(b, '}')
+}
+
 // introduce notes what the client said of itself, for the audit log only: it decides nothing. g.mu is held.
 func (g *Guard) introduce(client []byte, era string) {
-	g.peers.clientInfo, g.peers.era = bytes.Clone(client), era
+	g.peers.clientInfo, g.peers.era = shortInfo(client), era
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 }
 

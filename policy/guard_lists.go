@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"slices"
 
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -106,8 +107,11 @@ func (g *Guard) walked(c *call, m *jsonrpc.Message, last bool) {
 	g.opt.Census.keep(i, g.page(nextCursor(m)), openWalk{c.walk, c.doubts})
 }
 
-// page names a page of this client.
-func (g *Guard) page(cursor []byte) string { return string(cursor) + " " + g.opt.Client }
+// page names a page of this client, shortly: a cursor may be as long as a message.
+func (g *Guard) page(cursor []byte) string {
+	sum := sha256.Sum256(cursor)
+	return string(sum[:]) + g.opt.Client
+}
 
 // nextCursor returns the raw cursor of the next page, nil for none. The empty string is a cursor.
 func nextCursor(m *jsonrpc.Message) []byte {

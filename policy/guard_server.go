@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -96,7 +95,7 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 	}
 	g.opt.Census.identify(info, c.modern)
 	g.mu.Lock()
-	g.peers.serverInfo = bytes.Clone(info)
+	g.peers.serverInfo = shortInfo(info)
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 	g.mu.Unlock()
 	if g.opt.Pins == nil {
@@ -159,11 +158,14 @@ func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	out.ToClient = append(out.ToClient, m)
 }
 
+// maxAsked bounds the requests of a server that its client has not answered.
+const maxAsked = 1024
+
 func (g *Guard) admitServer(m *jsonrpc.Message, now time.Time) (*call, Decision) {
 	g.mu.Lock()
 	c := g.fromSrv.fresh()
 	c.fill(m, now)
-	repeated, handshake := g.fromSrv.known(c.key), g.peers.handshake
+	repeated, handshake, many := g.fromSrv.known(c.key), g.peers.handshake, g.fromSrv.open >= maxAsked
 	g.mu.Unlock()
 	method, known := Lookup(m.Method)
 	known = known && method.Kinds&ServerRequest != 0
@@ -173,6 +175,8 @@ func (g *Guard) admitServer(m *jsonrpc.Message, now time.Time) (*call, Decision)
 		return c, denied(idRule, "a request with this id is still in flight")
 	case !handshake:
 		return c, denied(directionRule, "a server makes no requests unless the client has sent initialize")
+	case many:
+		return c, denied(directionRule, "too many requests of the server wait for an answer")
 	case known:
 		return c, g.engine().ServerRequest(m.Method)
 	default:

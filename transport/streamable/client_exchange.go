@@ -211,7 +211,7 @@ func (x *exchange) verdict(ctx context.Context, err error) error {
 	case errors.As(err, &failure):
 		return failure
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &transport.Failure{Cause: transport.TimedOut, Err: fmt.Errorf("nothing came for %v (request_timeout)", x.pool.opt.Timeout)}
+		return &transport.Failure{Cause: transport.TimedOut, Err: fmt.Errorf("nothing came for %v, or no answer in %d times that (request_timeout)", x.pool.opt.Timeout, mostTimeouts)}
 	case errors.Is(err, io.EOF):
 		err = errors.New("the connection was closed in place of an answer")
 	}

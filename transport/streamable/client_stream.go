@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/rohitgs28/mcpx/transport"
@@ -62,7 +63,14 @@ func (s *stream) deliver(m *jsonrpc.Message) error {
 func (x *exchange) streamed(ctx context.Context, request *jsonrpc.Message, yield transport.Yield) error {
 	s := &stream{x: x, yield: yield, fresh: true}
 	x.untimed(request)
+	until := x.wire.end
 	for tries := 0; ; {
+		if !until.IsZero() && x.wire != nil {
+			x.wire.end = until // also of what is resumed
+		}
+		if !until.IsZero() && time.Now().After(until) {
+			return os.ErrDeadlineExceeded
+		}
 		answered, err := s.untilAnswer(request)
 		if answered || err != nil && !s.resumable(err) {
 			return err

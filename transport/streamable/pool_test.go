@@ -320,3 +320,40 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A server that sends something now and then, but no answer, does not hold a request for ever: neither in a stream, nor in a
+// body, nor by streams that end and are resumed.
+func TestDripEnds(t *testing.T) {
+	const timeout = 40 * time.Millisecond
+	drip := func(head, drop string) func(net.Conn, int) bool {
+		return func(conn net.Conn, _ int) bool {
+			for text := head; ; text = drop {
+				if _, err := io.WriteString(conn, text); err != nil {
+					return false
+				}
+				<-time.After(timeout / 4)
+			}
+		}
+	}
+	for name, script := range map[string]func(net.Conn, int) bool{
+		"comments": drip(eventHead, ":\n\n"),
+		"progress": drip(eventHead, event(report)),
+		"a body":   drip("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n", " "),
+		"resumed": func(conn net.Conn, _ int) bool {
+			_, _ = io.WriteString(conn, eventHead+"id: 1\nretry: 10\n"+event(report))
+			<-time.After(timeout / 4)
+			return false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := serve(t, script)
+			client := newClient(t, streamable.ClientOptions{URL: b.url, Timeout: timeout})
+			start := time.Now()
+			err := client.Call(testContext(t), message(t, callTool), func(transport.Arrival) error { return nil })
+			if outcome(err) != "server did not answer in time" {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		})
+	}
+}

@@ -82,14 +82,21 @@ type line struct {
 	net.Conn
 	limit time.Duration // without a byte; 0: none
 	last  time.Time     // of the last byte
+	end   time.Time     // when it is over whatever comes; zero: never
 	armed time.Time     // the deadline that is set; zero: none
 	final bool          // armed is the end, whatever comes
 }
 
+// mostTimeouts is how many limits a request may take in all, so that none goes on for ever because a byte comes now and then.
+const mostTimeouts = 20
+
 // start lets limit pass without a byte from now on; 0: any time.
 func (l *line) start(limit time.Duration) {
 	now := time.Now()
-	l.limit, l.last, l.final = limit, now, false
+	l.limit, l.last, l.final, l.end = limit, now, false, time.Time{}
+	if limit != 0 {
+		l.end = now.Add(mostTimeouts * limit)
+	}
 	due := now.Add(limit)
 	switch {
 	case limit == 0 && !l.armed.IsZero():
@@ -120,6 +127,9 @@ func (l *line) goOn(err error) bool {
 		return true
 	}
 	due := l.last.Add(l.limit)
+	if l.end.Before(due) {
+		due = l.end
+	}
 	if !time.Now().Before(due) {
 		return false
 	}
