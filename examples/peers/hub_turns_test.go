@@ -31,6 +31,7 @@ func visitOrFail(ctx context.Context, t *testing.T, client, url string) *guest {
 
 // TestClientsShareAChild lets four clients, whose ids are the same, call one child at once: everyone gets their own answers.
 func TestClientsShareAChild(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	g := startGateway(t, build(t, "./cmd/mcpx"), twoClients+"servers: [ { name: shared, "+child(d)+" } ]\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -56,6 +57,7 @@ func TestClientsShareAChild(t *testing.T) {
 
 // TestSessionsOutliveReloads: open sessions go by the new rules, with the child that they have.
 func TestSessionsOutliveReloads(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	entry := func(denied string) string {
 		return twoClients + "servers: [ { name: shared, policy: { deny_tools: [" + denied + "] }, " + child(d) + " } ]\n"
@@ -89,6 +91,7 @@ func TestSessionsOutliveReloads(t *testing.T) {
 
 // TestSessionsOutliveACrash: the call in flight fails, and the session goes on with another child.
 func TestSessionsOutliveACrash(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	g := startGateway(t, build(t, "./cmd/mcpx"), twoClients+"servers: [ { name: shared, "+child(d)+" } ]\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -123,6 +126,7 @@ func recovered(ctx context.Context, t *testing.T, v *guest) {
 
 // TestServerForgetsSessions starts a server again: the client learns that its session is over, and a new one works.
 func TestServerForgetsSessions(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	var current atomic.Pointer[mcp.StreamableHTTPHandler]
 	restart := func() {
@@ -148,6 +152,7 @@ func TestServerForgetsSessions(t *testing.T) {
 
 // TestWrongCredential: a client is told that it was not let in, and no more.
 func TestWrongCredential(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	g := startGateway(t, build(t, "./cmd/mcpx"), twoClients+"servers: [ { name: shared, "+child(d)+" } ]\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -170,6 +175,7 @@ func TestWrongCredential(t *testing.T) {
 // TestClientResumes breaks the connection in the middle of a call: the client asks for the rest and gets it, and the server has
 // run the call once.
 func TestClientResumes(t *testing.T) {
+	t.Parallel()
 	d := diary(filepath.Join(t.TempDir(), "diary"))
 	s := actor(d)
 	served := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s },
