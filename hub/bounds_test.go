@@ -22,7 +22,7 @@ import (
 
 // 10,000 idle legacy sessions cost less than 150 MB, at a server that is reached by HTTP and over a shared child.
 func TestIdleSessionsAreSmall(t *testing.T) {
-	const most = 2_000 // what there is once does not count, so fewer tell as much
+	const most = 2_000               // what there is once does not count, so fewer tell as much
 	const limit = 150 << 20 / 10_000 // bytes each
 	b := newBackend(t)
 	child := hub.Server{Name: "s", Transport: "stdio", Command: os.Args[0], Env: map[string]string{"HUB_TEST_ROLE": "sdk"}}
