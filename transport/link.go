@@ -115,7 +115,6 @@ type exchange struct {
 	requests []*jsonrpc.Message // released to the server and not sent yet
 	held     *aside             // the client's request was held back; nil: it was not
 	answered bool               // the client's request was answered
-	waiting  bool               // what was delivered last may wait to be sent off with what comes next
 }
 
 // release delivers and sends what the inspector has released because of an arrival. Requests are left to ask.
@@ -126,16 +125,8 @@ func (x *exchange) release(ctx context.Context, of Arrival) error {
 			a = of
 			a.Message = m
 		}
-		a.More = of.More || i < len(x.out.ToClient)-1
-		x.waiting = a.More
 		x.answered = x.answered || isAnswer(m) && m.ID.Key() == x.id.Key()
 		if err := x.deliver(a); err != nil {
-			return err
-		}
-	}
-	if x.waiting && len(x.out.ToClient) == 0 && !of.More { // what was to come next was not let through
-		x.waiting = false
-		if err := x.deliver(Arrival{}); err != nil {
 			return err
 		}
 	}

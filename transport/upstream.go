@@ -35,7 +35,6 @@ type Arrival struct {
 	Status  int              // of the HTTP response whose whole body it was; 0: it came by another way
 	EventID string           // of the server-sent event that brought it: a client may resume behind it
 	Retry   time.Duration    // the reconnection time that the server asks for; 0: none
-	More    bool             // another message has come already: whoever collects need not send this one off by itself
 	Failure *Failure         // why the message is ours in place of an answer of the server's; nil: it is not
 }
 

@@ -365,37 +365,3 @@ func BenchmarkAppend(b *testing.B) {
 		dst = Append(dst[:0], Event{Type: "message", ID: "17", HasID: true, Data: data})
 	}
 }
-
-// What Ready promises comes without another read.
-func TestReadyMeansNoWait(t *testing.T) {
-	stream := "data: a\n\ndata: b\n\n:comment\n\nid: 1\n\nevent: x\ndata: c\n\ndata: d\n\ndata: half"
-	reads := 0
-	r := NewReader(readFunc(func(p []byte) (int, error) {
-		if reads++; reads > 1 {
-			return 0, io.EOF
-		}
-		return copy(p, stream), nil
-	}), 100)
-	promised, kept := 0, 0
-	for {
-		ready := r.Ready()
-		before := reads
-		e, err := r.Next()
-		if ready {
-			promised++
-			if err == nil && reads == before && e.Type == "" && len(e.Data) > 0 {
-				kept++
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	if promised == 0 || promised != kept {
-		t.Errorf("%d promises, %d kept", promised, kept)
-	}
-}
-
-type readFunc func([]byte) (int, error)
-
-func (f readFunc) Read(p []byte) (int, error) { return f(p) }

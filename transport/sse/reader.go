@@ -91,16 +91,6 @@ func (r *Reader) Next() (Event, error) {
 	}
 }
 
-// Ready reports whether Next will return a further message without waiting. It may not notice: then it says no.
-func (r *Reader) Ready() bool {
-	rest := r.buf[r.next:r.end]
-	if !bytes.HasPrefix(rest, []byte("data:")) {
-		return false
-	}
-	event, _, whole := bytes.Cut(rest, []byte("\n\n"))
-	return whole && bytes.IndexByte(event, '\n') < 0 // an event of several fields need not be a message
-}
-
 // begin forgets the event before.
 func (r *Reader) begin() {
 	if r.data1-r.data0 > idleBuffer || r.end-r.next > idleBuffer {

@@ -54,7 +54,7 @@ func (s *stream) deliver(m *jsonrpc.Message) error {
 	if m == nil && !s.event.HasID && s.event.Retry == 0 {
 		return nil
 	}
-	err := s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry, More: s.x.events.Ready()})
+	err := s.x.deliver(s.yield, transport.Arrival{Message: m, EventID: s.event.ID, Retry: s.event.Retry})
 	s.x.wire.last = time.Now() // the server is not to blame for the time that our client has taken
 	return err
 }

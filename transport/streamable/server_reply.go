@@ -65,7 +65,7 @@ func (r *Reply) Deliver(a transport.Arrival) error {
 	}
 	r.done = r.done || answer
 	if m == nil && a.EventID == "" && a.Retry == 0 {
-		return r.flush() // the stream is open, or what was collected is to be sent off
+		return r.flush() // the stream is open, no more
 	}
 	return r.writeEvent(a)
 }
@@ -125,7 +125,7 @@ func (r *Reply) writeEvent(a transport.Arrival) error {
 	}
 	r.buf = sse.Append(r.buf[:0], e)
 	_ = http.NewResponseController(r.W).SetWriteDeadline(time.Now().Add(writePatience)) // not every writer can; net/http's can
-	if _, err := r.W.Write(r.buf); err != nil || a.More {
+	if _, err := r.W.Write(r.buf); err != nil {
 		return err
 	}
 	return r.flush()
