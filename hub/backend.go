@@ -73,7 +73,7 @@ func (h *Hub) newBackend(server Server, cfg Config) (*backend, error) {
 	if server.Transport == "stdio" {
 		b.params = new(streamable.ParamHeaders)
 	}
-	b.houses.open = b.opener.open
+	b.houses.open, b.houses.version = b.opener.open, h.opt.Version
 	b.prober = newProber(b.opener.check, h.log.With().Str("server", server.Name).Logger())
 	return b, nil
 }

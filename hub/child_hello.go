@@ -19,8 +19,7 @@ func (k *keeper) shakeHands(ctx context.Context, m *mux) error {
 	hello := k.hello
 	k.mu.Unlock()
 	if hello == nil {
-		hello = jsonrpc.AppendString([]byte(`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpx","version":`), k.of.opt.Version)
-		hello = append(hello, `}}`...)
+		hello = greeting("mcpx", k.of.opt.Version)
 	}
 	request := jsonrpc.NewRequest(jsonrpc.StringID("initialize"), "initialize", hello)
 	var answer *jsonrpc.Message

@@ -20,14 +20,12 @@ const (
 // which costs it nothing; one of the legacy era is greeted and its session ended again.
 func askOverNetwork(open func() (transport.Upstream, error), version string) checkup {
 	a := asker{open: open}
-	about := jsonrpc.AppendString([]byte(`{"name":"mcpx-health","version":`), version)
-	about = append(about, '}')
-	a.discover = jsonrpc.NewRequest(jsonrpc.StringID("mcpx-health"), "server/discover", []byte(`{"_meta":{`+
+	const name = "mcpx-health"
+	a.discover = jsonrpc.NewRequest(jsonrpc.StringID(name), "server/discover", []byte(`{"_meta":{`+
 		`"io.modelcontextprotocol/protocolVersion":"2026-07-28",`+
-		`"io.modelcontextprotocol/clientInfo":`+string(about)+`,`+
+		`"io.modelcontextprotocol/clientInfo":`+string(introduction(name, version))+`,`+
 		`"io.modelcontextprotocol/clientCapabilities":{}}}`))
-	a.initialize = jsonrpc.NewRequest(jsonrpc.StringID("mcpx-health"), "initialize",
-		[]byte(`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":`+string(about)+`}`))
+	a.initialize = jsonrpc.NewRequest(jsonrpc.StringID(name), "initialize", greeting(name, version))
 	return a.check
 }
 

@@ -20,7 +20,8 @@ const houseIdle = 10 * time.Minute
 // houses are sessions that the gateway has opened by itself, one for each principal, for legacy messages that belong to no
 // session. They are safe for concurrent use.
 type houses struct {
-	open func(openKey) (transport.Upstream, error)
+	open    func(openKey) (transport.Upstream, error)
+	version string // ours, for servers that ask who we are
 
 	leaving sync.WaitGroup // the ends of sessions, which are told to the server
 
@@ -226,7 +227,7 @@ func (t *houses) shakeHands(ctx context.Context, principal string) (transport.Up
 	if err != nil {
 		return nil, &transport.Failure{Cause: transport.Unreachable, Err: err}
 	}
-	if err := shakeHands(ctx, up); err != nil {
+	if err := shakeHands(ctx, up, t.version); err != nil {
 		_ = up.Close()
 		return nil, err
 	}
@@ -236,16 +237,12 @@ func (t *houses) shakeHands(ctx context.Context, principal string) (transport.Up
 // end tells a server in the background that a session is over.
 func (t *houses) end(up transport.Upstream) { t.leaving.Go(func() { _ = up.Close() }) }
 
-var (
-	handshake = []byte(`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpx","version":"1"}}`)
-
-	errNoHandshake = errors.New("the server refused initialize")
-)
+var errNoHandshake = errors.New("the server refused initialize")
 
 // shakeHands opens a legacy session on our own behalf (2025-11-25, "Lifecycle").
-func shakeHands(ctx context.Context, up transport.Upstream) error {
+func shakeHands(ctx context.Context, up transport.Upstream, version string) error {
 	agreed := false
-	err := up.Call(ctx, jsonrpc.NewRequest(jsonrpc.StringID("mcpx"), "initialize", handshake), func(a transport.Arrival) error {
+	err := up.Call(ctx, jsonrpc.NewRequest(jsonrpc.StringID("mcpx"), "initialize", greeting("mcpx", version)), func(a transport.Arrival) error {
 		agreed = agreed || a.Message != nil && a.Message.Kind == jsonrpc.Result
 		return nil
 	})

@@ -51,12 +51,13 @@ type Hub struct {
 
 // A state is what one configuration makes of the hub. Requests take the one that they find when they begin.
 type state struct {
-	cfg    Config
-	routes map[string]*route
-	auth   *auth.Authenticator
-	door   *door
-	about  http.Handler // RFC 9728 metadata
-	health []patient
+	cfg     Config
+	routes  map[string]*route
+	auth    *auth.Authenticator
+	limiter *policy.Limiter // nil: no limit
+	door    *door
+	about   http.Handler // RFC 9728 metadata
+	health  []patient
 }
 
 // How long the hub waits for what it does not control.
@@ -159,12 +160,10 @@ func (h *Hub) build(cfg Config, old *state) (*state, error) {
 	} else if next.auth, err = auth.New(h.ctx, cfg.Auth, auth.Options{Log: h.log}); err != nil {
 		return nil, err
 	}
-	var limiter *policy.Limiter
 	if old != nil && old.cfg.RateLimit == cfg.RateLimit {
-		limiter = old.limiter()
-	}
-	if limiter == nil {
-		limiter = policy.NewLimiter(cfg.RateLimit, nil)
+		next.limiter = old.limiter
+	} else {
+		next.limiter = policy.NewLimiter(cfg.RateLimit, nil)
 	}
 	var made []*backend
 	for _, server := range cfg.Servers {
@@ -181,7 +180,7 @@ func (h *Hub) build(cfg Config, old *state) (*state, error) {
 		if fresh {
 			made = append(made, rt.backend)
 		}
-		rt.limiter, rt.auth = limiter, next.auth
+		rt.limiter, rt.auth = next.limiter, next.auth
 		next.routes[server.Name] = rt
 	}
 	next.door = newDoor(cfg.CORS, cfg.Auth.OAuth.Resource)
@@ -199,13 +198,6 @@ func (s *state) route(name string) *route {
 		return nil
 	}
 	return s.routes[name]
-}
-
-func (s *state) limiter() *policy.Limiter {
-	for _, rt := range s.routes {
-		return rt.limiter
-	}
-	return nil
 }
 
 // route makes the route of one server. fresh: its backend is new.

@@ -59,7 +59,7 @@ func (p *post) run() {
 	case p.in.Session != "":
 		s := p.hub.sessions.find(p.in.Session, p.route.cfg.Name, p.principal)
 		if s == nil {
-			p.deny(http.StatusNotFound, jsonrpc.InvalidRequest, "no such session: open one with initialize")
+			p.deny(http.StatusNotFound, jsonrpc.InvalidRequest, noSession)
 			return
 		}
 		s.enter()

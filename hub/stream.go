@@ -65,6 +65,9 @@ func (h *Hub) serveDelete(w http.ResponseWriter, r *http.Request, rt *route, pri
 	}
 }
 
+// noSession is said to who names a session that is not its own, or has ended: the two are not to be told apart.
+const noSession = "no such session: open one with initialize"
+
 // sessionOf finds the session of a request that has no body, or answers why there is none.
 func (h *Hub) sessionOf(w http.ResponseWriter, r *http.Request, rt *route, principal string) *session {
 	ids := r.Header["Mcp-Session-Id"]
@@ -78,7 +81,7 @@ func (h *Hub) sessionOf(w http.ResponseWriter, r *http.Request, rt *route, princ
 		if s := h.sessions.find(ids[0], rt.cfg.Name, principal); s != nil {
 			return s
 		}
-		writeMessage(w, http.StatusNotFound, jsonrpc.NewError(jsonrpc.ID{}, jsonrpc.InvalidRequest, "no such session: open one with initialize", nil))
+		writeMessage(w, http.StatusNotFound, jsonrpc.NewError(jsonrpc.ID{}, jsonrpc.InvalidRequest, noSession, nil))
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/integrity"
-	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
 // hubFlags are what `mcpx hub` takes beside the flags that all commands share.
@@ -94,7 +92,7 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 	if err != nil {
 		return err
 	}
-	record, err := a.openHubAudit(s.current.Load())
+	record, err := a.openAudit(s.current.Load(), "hub", a.out)
 	if err != nil {
 		return err
 	}
@@ -143,23 +141,6 @@ func serveHub(ctx context.Context, g gateway, s *hubSettings, watch *fileWatch, 
 	cancel()
 	running.Wait()
 	return err
-}
-
-// openHubAudit opens the audit log, which may go to stdout: no message does.
-func (a *app) openHubAudit(c *config) (*audit.Log, error) {
-	state, err := stateDir()
-	if err != nil {
-		return nil, err
-	}
-	return audit.Open(audit.Options{
-		Config:     c.Audit,
-		DefaultDir: filepath.Join(state, auditName),
-		StateDir:   filepath.Join(state, headsName),
-		Source:     "hub",
-		Version:    buildVersion().Version,
-		Stdout:     a.out,
-		Stderr:     a.err,
-	})
 }
 
 // hubPins opens the lock file once for all servers: a tool that two of them offer shows in it.

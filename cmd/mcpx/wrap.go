@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,7 +107,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
-	record, err := a.openAudit(c, "wrap")
+	record, err := a.openAudit(c, "wrap", nil)
 	if err != nil {
 		return fail(err)
 	}
@@ -267,8 +268,9 @@ func isRelativePath(word string) bool {
 		strings.HasSuffix(word, ".py") || strings.HasSuffix(word, ".js") || word == "."
 }
 
-// openAudit opens the audit log for a command that writes to it.
-func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
+// openAudit opens the audit log for a command that writes to it. stdout takes it where the configuration says so; nil: stderr
+// does, for wrap writes nothing but messages there.
+func (a *app) openAudit(c *config, source string, stdout io.Writer) (*audit.Log, error) {
 	state, err := stateDir()
 	if err != nil {
 		return nil, err
@@ -279,7 +281,8 @@ func (a *app) openAudit(c *config, source string) (*audit.Log, error) {
 		StateDir:   filepath.Join(state, headsName),
 		Source:     source,
 		Version:    buildVersion().Version,
-		Stderr:     a.err, // also for output stdout: wrap writes nothing but messages there
+		Stdout:     stdout,
+		Stderr:     a.err,
 	})
 }
 
