@@ -40,6 +40,7 @@ func FuzzResponse(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\n{\r\n1\r\n}\r\n0\r\nX: y\r\n\r\nrest",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0;\r\r00\r00\r\n\r\n0",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n " + strings.Repeat("x", 100) + "\r\n\r\n",
 		"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 404 Not Found\r\nconnection: close, x\r\n\r\nuntil the end",
 		"HTTP/1.0 200 OK\r\nMcp-Session-Id: abc\r\nRetry-After: 3\r\n\r\n",
 		"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
@@ -66,16 +67,23 @@ func FuzzResponse(f *testing.F) {
 		}
 		defer response.Body.Close()
 		want, err := io.ReadAll(response.Body)
-		if err != nil && !strings.Contains(err.Error(), "trailer") && !strings.Contains(err.Error(), "malformed MIME") {
+		if err != nil && !ofTrailers(err) {
 			t.Fatalf("net/http does not take the body: %v", err)
 		}
-		if err == nil && !bytes.Equal(body, want) || h.status != response.StatusCode || h.session != response.Header.Get("Mcp-Session-Id") {
+		if !bytes.Equal(body, want) || h.status != response.StatusCode || h.session != response.Header.Get("Mcp-Session-Id") {
 			t.Errorf("got %+v %q, net/http %v %q", h, body, response, want)
 		}
 		if response.Close && !h.last {
 			t.Errorf("%+v: net/http closes the connection", h)
 		}
 	})
+}
+
+// ofTrailers reports whether net/http, which had read the whole body, refuses what follows it and is passed over here.
+func ofTrailers(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "trailer") || strings.Contains(text, "malformed MIME") ||
+		text == "message too large" // textproto, of a first line that begins with a space
 }
 
 func TestHeaderValuesComeBack(t *testing.T) {
