@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub/store"
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
@@ -31,6 +32,7 @@ type config struct {
 	CORS           corsConfig              `yaml:"cors"`
 	Audit          audit.Config            `yaml:"audit"`
 	Hub            hubConfig               `yaml:"hub"`
+	Store          storeConfig             `yaml:"store"`
 
 	Path string `yaml:"-"` // of the file, absolute; "" without one
 
@@ -66,7 +68,8 @@ func defaults() *config {
 		CircuitBreaker: breakerConfig{FailureThreshold: 5, Cooldown: 30 * time.Second, HalfOpenMax: 1},
 		Limits:         limits{MaxMessage: 64e6, MaxBody: 4e6, MaxDepth: 64, MaxPages: 100},
 		CORS:           corsConfig{MaxAge: 10 * time.Minute},
-		Hub:            hubConfig{Policy: "merge"},
+		Hub:            hubConfig{Policy: "merge", Pending: 1 << 30},
+		Store:          storeConfig{Retain: store.DefaultRetain},
 	}
 }
 
@@ -156,6 +159,10 @@ func (d *document) complete(c *config) {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(d.folder, *path)
 		}
+	}
+	d.invalid("store", noTilde("path", c.Store.Path))
+	if path := c.Store.Path; path != "" && !filepath.IsAbs(path) {
+		c.Store.Path = filepath.Join(d.folder, path)
 	}
 	d.invalid("audit", noTilde("path", c.Audit.Path))
 	if path := c.Audit.Path; path != "" && !filepath.IsAbs(path) {

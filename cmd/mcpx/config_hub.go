@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/policy"
 )
 
@@ -174,14 +175,32 @@ type hubConfig struct {
 	URL       string `yaml:"url"`
 	Token     secret `yaml:"token"`
 	TokenFile string `yaml:"token_file"`
-	Policy    string `yaml:"policy"` // merge (default): the hub's policy is one more layer, all must allow
+	Key       string `yaml:"key"`      // that the hub signs with, ed25519:…; "": that of the login, else the first one seen
+	Policy    string `yaml:"policy"`   // merge (default): the hub's policy is one more layer, all must allow
+	Required  bool   `yaml:"required"` // without the hub's rules nothing starts
+	Pending   int64  `yaml:"pending"`  // bytes of finished audit files that wait for the hub before the oldest go
 }
 
 func (c hubConfig) Validate() error {
-	if c == (hubConfig{Policy: c.Policy}) {
-		return oneOf("policy", c.Policy, "merge")
+	errs := []error{oneOf("policy", c.Policy, "merge")}
+	if c.Pending < 1<<20 {
+		errs = append(errs, errors.New("pending: is out of range: use 1MiB or more"))
 	}
-	return errors.Join(secureURL("url", c.URL), oneOf("policy", c.Policy, "merge"))
+	if c.URL != "" || c.Token != "" || c.TokenFile != "" || c.Key != "" {
+		errs = append(errs, secureURL("url", c.URL))
+	}
+	if c.Key != "" {
+		if _, err := uplink.ParseKey(c.Key); err != nil {
+			errs = append(errs, fmt.Errorf("key: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A storeConfig says where a hub keeps what it knows.
+type storeConfig struct {
+	Path   string        `yaml:"path"`   // of the SQLite file; "": in the state folder
+	Retain time.Duration `yaml:"retain"` // how long events are kept
 }
 
 // secureURL wants https, or http to this machine: what is sent there is a credential or decides on one.
@@ -198,6 +217,15 @@ func secureURL(key, value string) error {
 	default:
 		return fmt.Errorf("%s: %q is not https: plain http is for this machine only", key, value)
 	}
+}
+
+// loopbackURL wants http to this machine.
+func loopbackURL(value string) error {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" || u.User != nil || !loopback(u.Hostname()) {
+		return fmt.Errorf("%q is no http address of this machine", value)
+	}
+	return nil
 }
 
 func loopback(host string) bool {

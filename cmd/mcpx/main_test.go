@@ -94,7 +94,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func isolated(folder string) map[string]string {
 	return map[string]string{
 		"HOME": folder, "USERPROFILE": folder, "AppData": folder, "LocalAppData": folder,
-		"XDG_CONFIG_HOME": folder + "/config", "XDG_STATE_HOME": folder + "/state",
+		"XDG_CONFIG_HOME": folder + "/config", "XDG_STATE_HOME": folder + "/state", "XDG_RUNTIME_DIR": folder + "/run",
 		"MCPX_CONFIG": "", "MCPX_STATE_DIR": "",
 	}
 }

@@ -15,6 +15,14 @@ const (
 	auditName  = "audit" // in the state folder: the audit log, unless the configuration says where
 	headsName  = "heads" // in the state folder: where each audit chain ends
 
+	loginName  = "login.json" // in the state folder: the hub that this machine is enrolled at
+	tokenName  = "token"      // in the state folder: its token, where there is no keyring
+	socketName = "hub.sock"   // the hub's own socket, see findDoor
+	doorName   = "hub.json"   // in the state folder: how to reach the hub where it has no socket
+	hubName    = "hub"        // folder in the state folder, of the hub itself
+	storeName  = "hub.db"     // there: what it knows
+	keyName    = "key.pem"    // there: what it signs with
+
 	configVariable = "MCPX_CONFIG"
 	stateVariable  = "MCPX_STATE_DIR"
 )
@@ -120,4 +128,25 @@ func (a *app) auditPath() (string, error) {
 		return "", err
 	}
 	return filepath.Join(folder, auditName), nil
+}
+
+// A door is where the hub of this user on this machine listens for this user alone. One of the two is set: the path of a Unix
+// socket, or that of a file which says how to reach the hub.
+type door struct{ socket, file string }
+
+// findDoor gives the same to the hub and to everyone who looks for it. The socket is in the runtime folder of the user; with
+// the state that $MCPX_STATE_DIR sets apart goes a hub apart.
+func findDoor() (door, error) {
+	state, err := stateDir()
+	if err != nil {
+		return door{}, err
+	}
+	socket := filepath.Join(state, socketName)
+	if folder := runtimeDir(); folder != "" && os.Getenv(stateVariable) == "" {
+		socket = filepath.Join(folder, "mcpx", socketName)
+	}
+	if len(socket) > longestSocket {
+		return door{file: filepath.Join(state, doorName)}, nil
+	}
+	return door{socket: socket}, nil
 }

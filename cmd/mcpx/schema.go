@@ -66,6 +66,7 @@ func schemaNames() map[reflect.Type]string {
 		reflect.TypeFor[corsConfig]():            "cors",
 		reflect.TypeFor[audit.Config]():          "audit",
 		reflect.TypeFor[hubConfig]():             "hub",
+		reflect.TypeFor[storeConfig]():           "store",
 	}
 }
 

@@ -56,7 +56,8 @@ func serverTexts() map[string]keyText {
 		".limits":          {text: "What a peer can make mcpx hold or do."},
 		".cors":            {text: "Which pages of browsers may use the hub."},
 		".audit":           {text: "One event per decision and per outcome, chained by hashes."},
-		".hub":             {text: "Where wrappers find their hub."},
+		".hub":             {text: "Where wrappers find their hub. Without it: where `mcpx login` enrolled, else the hub of this user on this machine."},
+		".store":           {text: "Where the hub keeps the events of all wrappers, tokens and approvals."},
 
 		"server.name":            {text: "The {server} in /mcp/{server}, for --name, in the audit log and in mcpx.lock.", pattern: `^[a-z0-9][a-z0-9_-]*$`},
 		"server.url":             {text: "Address of a server that is reached over the network."},
@@ -190,8 +191,14 @@ func sectionTexts() map[string]keyText {
 		"audit.redact":     {text: "Members whose values are never recorded, at any depth, without case."},
 
 		"hub.url":        {text: "Address of the hub, https or on this machine."},
-		"hub.token":      {text: "The wrapper's credential."},
+		"hub.token":      {text: "The wrapper's credential. Without it, that of `mcpx login` for this url."},
 		"hub.token_file": {text: "A file that holds the credential."},
+		"hub.key":        {text: "Key that the hub signs with, as `mcpx hub token create` prints it. Without it, that of `mcpx login`, else the first one seen."},
 		"hub.policy":     {text: "merge: the hub's policy is one more layer, all must allow.", words: []string{"merge"}, standard: "merge"},
+		"hub.required":   {text: "true: without rules of the hub, fresh or kept, no server is started.", standard: false},
+		"hub.pending":    {text: "Size of audit files that wait for the hub; beyond it the oldest go, and the log says so.", standard: "1GiB"},
+
+		"store.path":   {text: "The SQLite file. Default: hub/hub.db in the state folder."},
+		"store.retain": {text: "How long events are kept.", standard: "90d"},
 	}
 }
