@@ -2,27 +2,27 @@ package policy
 
 // Config is the `policy:` section of a server entry. The zero Config allows everything.
 type Config struct {
-	AllowTools []string `yaml:"allow_tools"` // names or globs; empty: all
-	DenyTools  []string `yaml:"deny_tools"`  // wins over AllowTools
-	ReadOnly   bool     `yaml:"read_only"`   // lists work, tools/call is denied
+	AllowTools []string `yaml:"allow_tools" json:"allow_tools,omitzero"` // names or globs; empty: all
+	DenyTools  []string `yaml:"deny_tools" json:"deny_tools,omitzero"`   // wins over AllowTools
+	ReadOnly   bool     `yaml:"read_only" json:"read_only,omitzero"`     // lists work, tools/call is denied
 
 	// ToolRules constrain the arguments of the tools whose name matches the key, a name or a glob. Every rule
 	// that matches applies.
-	ToolRules map[string]ToolRule `yaml:"tool_rules"`
+	ToolRules map[string]ToolRule `yaml:"tool_rules" json:"tool_rules,omitzero"`
 
-	AllowResources []string `yaml:"allow_resources"` // URIs or globs; empty: all
-	DenyResources  []string `yaml:"deny_resources"`
-	AllowPrompts   []string `yaml:"allow_prompts"` // names or globs; empty: all
-	DenyPrompts    []string `yaml:"deny_prompts"`
+	AllowResources []string `yaml:"allow_resources" json:"allow_resources,omitzero"` // URIs or globs; empty: all
+	DenyResources  []string `yaml:"deny_resources" json:"deny_resources,omitzero"`
+	AllowPrompts   []string `yaml:"allow_prompts" json:"allow_prompts,omitzero"` // names or globs; empty: all
+	DenyPrompts    []string `yaml:"deny_prompts" json:"deny_prompts,omitzero"`
 
-	ServerRequests ServerRequests `yaml:"server_requests"`
+	ServerRequests ServerRequests `yaml:"server_requests" json:"server_requests,omitzero"`
 
 	// AllowMethods opens methods that mcpx does not know. Without any rule in the entry they pass; with one
 	// they are denied unless a name or glob here matches.
-	AllowMethods []string `yaml:"allow_methods"`
+	AllowMethods []string `yaml:"allow_methods" json:"allow_methods,omitzero"`
 
-	OnDeny     string `yaml:"on_deny"`     // OnDenyError (default) or OnDenyToolError
-	HideDenied bool   `yaml:"hide_denied"` // answer for a denied target as if it did not exist
+	OnDeny     string `yaml:"on_deny" json:"on_deny,omitzero"`         // OnDenyError (default) or OnDenyToolError
+	HideDenied bool   `yaml:"hide_denied" json:"hide_denied,omitzero"` // answer for a denied target as if it did not exist
 }
 
 // Values of Config.OnDeny.
@@ -33,23 +33,23 @@ const (
 
 // ServerRequests says which requests a server may make of its client: "allow" (default) or "deny" each.
 type ServerRequests struct {
-	Sampling    string `yaml:"sampling"`
-	Elicitation string `yaml:"elicitation"`
-	Roots       string `yaml:"roots"`
+	Sampling    string `yaml:"sampling" json:"sampling,omitzero"`
+	Elicitation string `yaml:"elicitation" json:"elicitation,omitzero"`
+	Roots       string `yaml:"roots" json:"roots,omitzero"`
 }
 
 // Override is what a client's own section may say about a server. It can only restrict: its lists and rules
 // hold in addition to those of the server entry.
 type Override struct {
-	AllowTools     []string            `yaml:"allow_tools"`
-	DenyTools      []string            `yaml:"deny_tools"`
-	ReadOnly       bool                `yaml:"read_only"`
-	ToolRules      map[string]ToolRule `yaml:"tool_rules"`
-	AllowResources []string            `yaml:"allow_resources"`
-	DenyResources  []string            `yaml:"deny_resources"`
-	AllowPrompts   []string            `yaml:"allow_prompts"`
-	DenyPrompts    []string            `yaml:"deny_prompts"`
-	ServerRequests ServerRequests      `yaml:"server_requests"`
+	AllowTools     []string            `yaml:"allow_tools" json:"allow_tools,omitzero"`
+	DenyTools      []string            `yaml:"deny_tools" json:"deny_tools,omitzero"`
+	ReadOnly       bool                `yaml:"read_only" json:"read_only,omitzero"`
+	ToolRules      map[string]ToolRule `yaml:"tool_rules" json:"tool_rules,omitzero"`
+	AllowResources []string            `yaml:"allow_resources" json:"allow_resources,omitzero"`
+	DenyResources  []string            `yaml:"deny_resources" json:"deny_resources,omitzero"`
+	AllowPrompts   []string            `yaml:"allow_prompts" json:"allow_prompts,omitzero"`
+	DenyPrompts    []string            `yaml:"deny_prompts" json:"deny_prompts,omitzero"`
+	ServerRequests ServerRequests      `yaml:"server_requests" json:"server_requests,omitzero"`
 }
 
 // Layer returns the override as a layer for [Compile].

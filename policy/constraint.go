@@ -10,10 +10,10 @@ import (
 type ToolRule struct {
 	// Args maps an argument to its constraint. A key that starts with a slash is a JSON Pointer into nested
 	// objects (`/options/path`); it never enters an array.
-	Args map[string]Constraint `yaml:"args"`
+	Args map[string]Constraint `yaml:"args" json:"args,omitzero"`
 
 	// DenyUnknownArgs denies a call with a top-level argument that no matching rule of the same layer names.
-	DenyUnknownArgs bool `yaml:"deny_unknown_args"`
+	DenyUnknownArgs bool `yaml:"deny_unknown_args" json:"deny_unknown_args,omitzero"`
 }
 
 // Constraint holds the conditions on one argument; all must hold. An absent argument passes unless Required, or
@@ -22,20 +22,20 @@ type ToolRule struct {
 // and false. Null never passes, and an object or array passes only where Required is all that is asked. MaxLen is
 // looked at first, so that it bounds what an expression has to read.
 type Constraint struct {
-	Equals   Scalar  `yaml:"equals"`
-	OneOf    Scalars `yaml:"one_of"`    // one value or a list
-	Prefix   *string `yaml:"prefix"`    // literal: "/data/" lets "/data/../etc" pass; use Within for paths
-	Suffix   *string `yaml:"suffix"`    // literal
-	Regex    *string `yaml:"regex"`     // RE2, searched: unanchored unless it says ^ and $
-	NotRegex *string `yaml:"not_regex"` // RE2, searched; must not be found
-	Matches  *string `yaml:"matches"`   // RE2 for the whole value, which must not hold a line break
-	Within   Strings `yaml:"within"`    // absolute directories; the value is a path that stays inside one
-	HostIn   Strings `yaml:"host_in"`   // hosts or host:port; the value is a URL with one of them
-	Min      Scalar  `yaml:"min"`       // numbers only
-	Max      Scalar  `yaml:"max"`
-	MaxLen   *int    `yaml:"max_len"` // characters
-	Required bool    `yaml:"required"`
-	Optional bool    `yaml:"optional"` // lets Within pass an absent argument
+	Equals   Scalar  `yaml:"equals" json:"equals,omitzero"`
+	OneOf    Scalars `yaml:"one_of" json:"one_of,omitzero"`       // one value or a list
+	Prefix   *string `yaml:"prefix" json:"prefix,omitzero"`       // literal: "/data/" lets "/data/../etc" pass; use Within for paths
+	Suffix   *string `yaml:"suffix" json:"suffix,omitzero"`       // literal
+	Regex    *string `yaml:"regex" json:"regex,omitzero"`         // RE2, searched: unanchored unless it says ^ and $
+	NotRegex *string `yaml:"not_regex" json:"not_regex,omitzero"` // RE2, searched; must not be found
+	Matches  *string `yaml:"matches" json:"matches,omitzero"`     // RE2 for the whole value, which must not hold a line break
+	Within   Strings `yaml:"within" json:"within,omitzero"`       // absolute directories; the value is a path that stays inside one
+	HostIn   Strings `yaml:"host_in" json:"host_in,omitzero"`     // hosts or host:port; the value is a URL with one of them
+	Min      Scalar  `yaml:"min" json:"min,omitzero"`             // numbers only
+	Max      Scalar  `yaml:"max" json:"max,omitzero"`
+	MaxLen   *int    `yaml:"max_len" json:"max_len,omitzero"` // characters
+	Required bool    `yaml:"required" json:"required,omitzero"`
+	Optional bool    `yaml:"optional" json:"optional,omitzero"` // lets Within pass an absent argument
 }
 
 // judgesValue reports whether the constraint asks for more than presence.

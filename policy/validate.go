@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -87,6 +88,9 @@ func (p *problems) toolRule(path, name string, rule ToolRule) {
 		if _, err := argumentPath(arg); err != nil {
 			p.add(at, "%v", err)
 		}
+		if !utf8.ValidString(arg) {
+			p.add(at, "%q is not UTF-8, so no argument has this name", arg)
+		}
 		c := rule.Args[arg]
 		if !c.judgesValue() && !c.Required && !rule.DenyUnknownArgs {
 			p.add(at, "asks for nothing; add a constraint such as prefix, within or required")
@@ -158,8 +162,12 @@ func (p *problems) expression(path string, expr *string) {
 }
 
 func (p *problems) text(path string, text *string) {
-	if text != nil && *text == "" {
+	switch {
+	case text == nil:
+	case *text == "":
 		p.add(path, "is empty; leave it out")
+	case !utf8.ValidString(*text):
+		p.add(path, "%q is not UTF-8, so nothing would pass", *text)
 	}
 }
 
