@@ -8,7 +8,7 @@ func (f *File) Check(server string, kind Kind, items [][]byte) []Finding {
 	for i, raw := range items {
 		defs[i] = readDefinition(raw)
 	}
-	start := newSightings()
+	start := newTally()
 	j := judgement{Pins: p, kind: kind, defs: defs, earlier: start, seen: start.with(defs), exact: true}
 	c := f.content.Load()
 	known := *c.server(server)

@@ -27,6 +27,16 @@ type pinSet struct {
 	complete bool              // a whole list has been seen, or whether there are instructions
 }
 
+// definition returns the definition of that digest as the content has it, so that it is kept once, or else.
+func (s *pinSet) definition(name, digest string, or []byte) []byte {
+	for _, e := range [...]*entry{s.pins[name], s.pending[name]} {
+		if e != nil && e.digest == digest && e.definition != nil {
+			return e.definition
+		}
+	}
+	return or
+}
+
 // check refuses a server of which too much would be kept: it invents new names all the time.
 func (s *server) check() error {
 	for _, kind := range kinds {

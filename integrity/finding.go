@@ -1,5 +1,7 @@
 package integrity
 
+import "fmt"
+
 // A Kind is one sort of thing that a server says and that can be pinned.
 type Kind uint8
 
@@ -27,6 +29,16 @@ func (k Kind) String() string {
 	}
 }
 
+// ParseKind reads what String returns.
+func ParseKind(name string) (Kind, error) {
+	for _, kind := range kinds {
+		if kind.String() == name {
+			return kind, nil
+		}
+	}
+	return 0, fmt.Errorf("kind %q is not tool, prompt or instructions", name)
+}
+
 // A Status is the result of comparing what a server says with what is pinned.
 type Status uint8
 
@@ -37,7 +49,7 @@ const (
 	Baseline                // pinned just now: no complete list had been seen before
 	Added                   // new after the first complete list
 	Removed                 // pinned, but no longer listed
-	Changed                 // not as pinned
+	Changed                 // not as pinned, or not as the hub has approved
 	Twin                    // of the same or a look-alike name as another one of the same list
 	Shadowed                // another server has pinned a tool of that name
 	Malformed               // cannot be judged: no name, a deceptive name, or members that read differently elsewhere
@@ -87,4 +99,6 @@ type Verdict struct {
 	Allowed bool
 	Status  Status
 	Reason  string // tool_changed, tool_unknown …; empty: no violation. Also set where warn lets it pass
+
+	Overruled bool // Changed since it is not what the hub has approved, whatever the lock file says
 }

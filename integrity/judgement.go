@@ -12,8 +12,8 @@ type judgement struct {
 	*Pins
 	kind          Kind
 	defs          []definition
-	earlier, seen sightings // of the walk, before and after this page
-	exact         bool      // seen is the whole list
+	earlier, seen tally // of the walk, before and after this page
+	exact         bool  // seen is the whole list
 
 	found  []Finding
 	listed map[string]string // skeleton to a pinned name that may still be listed; nil until it is needed
@@ -50,17 +50,25 @@ func (j *judgement) item(c *content, e *edit, d *definition, baseline bool) Find
 		return j.judged(f, Malformed)
 	}
 	now := &entry{digest: d.digest, definition: d.canonical}
+	approved, ruled := j.approved[Target{j.kind, d.name}]
 	switch {
-	case pin != nil && pin.digest != d.digest:
+	case ruled && approved != d.digest:
+		e.overrule(j.kind, d.name, now)
+		f.Detail = overruledDetail(pin, approved, now)
+		return j.judged(f, Changed)
+	case !ruled && pin != nil && pin.digest != d.digest:
 		e.suspend(j.kind, d.name, now)
 		f.Detail = summary(Diff(pin.definition, d.canonical))
 		return j.judged(f, Changed)
 	case j.shadowed(c, j.kind, d.name, pin):
-		if pin == nil {
+		if pin == nil || pin.digest != d.digest {
 			e.suspend(j.kind, d.name, now)
 		}
 		f.Detail = shadowDetail(c.shadowing(j.name, d.skeleton))
 		return j.judged(f, Shadowed)
+	case ruled:
+		e.adopt(j.kind, d.name, now)
+		return j.judged(f, Same)
 	case pin != nil:
 		e.clear(j.kind, d.name)
 		return j.judged(f, Same)
@@ -101,7 +109,7 @@ func (j *judgement) twinOf(set *pinSet, d *definition) string {
 }
 
 // alikePin returns a pinned name of that skeleton that may still be listed. What this page pins is not
-// among them and need not be: the sightings have it.
+// among them and need not be: the tally has it.
 func (j *judgement) alikePin(set *pinSet, skel string) (string, bool) {
 	if j.listed == nil {
 		j.listed = make(map[string]string, len(set.pins))
@@ -158,39 +166,52 @@ func (j *judgement) finish(e *edit) {
 	e.complete(j.kind)
 }
 
-// observe keeps what the page showed, for Judge. The owner's mu is held.
-func (j *judgement) observe() {
+// observe keeps what the page showed, for Judge and for Sightings, and reports whether that is news. The owner's mu is held.
+func (j *judgement) observe() (news bool) {
+	set := &j.file.content.Load().server(j.name).sets[j.kind]
 	seen := j.observed[j.kind]
+	note := func(name string, o observation) {
+		news = news || !seen[name].same(o)
+		seen[name] = o
+	}
 	for i, d := range j.defs {
+		o := observation{digest: d.digest, definition: set.definition(d.name, d.digest, d.canonical)}
 		switch {
 		case d.name == "":
+			continue
 		case j.found[i].Status == Twin:
-			seen[d.name] = observation{d.digest, twin}
+			o.problem = twin
 		case d.problem != "":
-			seen[d.name] = observation{d.digest, malformed}
-		default:
-			seen[d.name] = observation{digest: d.digest}
+			o.problem = malformed
 		}
+		note(d.name, o)
 	}
 	for _, f := range j.found[len(j.defs):] {
 		if f.Status == Twin {
-			seen[f.Name] = observation{seen[f.Name].digest, twin}
+			o := seen[f.Name]
+			o.problem = twin
+			note(f.Name, o)
 		}
 	}
 	if !j.exact {
-		return
+		return news
 	}
 	j.walked[j.kind] = make(map[string]bool, len(j.seen.count))
 	for name := range j.seen.count {
 		j.walked[j.kind][name] = true
 		if o := seen[name]; o.problem == twin && j.seen.twin(name, skeleton(name)) == "" {
-			seen[name] = observation{digest: o.digest} // its twin has gone
+			o.problem = none // its twin has gone
+			note(name, o)
 		}
 	}
-	pins := j.file.content.Load().server(j.name).sets[j.kind].pins
-	maps.DeleteFunc(seen, func(name string, _ observation) bool {
-		return j.seen.count[name] == 0 && pins[name] == nil
-	})
+	for name, o := range seen {
+		if j.seen.count[name] == 0 {
+			o.gone = true
+			note(name, o)
+		}
+	}
+	maps.DeleteFunc(seen, func(name string, o observation) bool { return o.gone && set.pins[name] == nil })
+	return news
 }
 
 // summary names the parts that differ.

@@ -19,14 +19,24 @@ type Pins struct {
 	tables [Instructions]atomic.Pointer[table] // what Judge answers, by Kind; Tools and Prompts are used
 
 	mu       sync.Mutex
+	approved map[Target]string                        // digests: what the hub has approved; replaced, never changed; guarded by mu
+	sighted  func()                                   // nil: nobody; guarded by mu
 	observed [Instructions + 1]map[string]observation // by name, as seen last; guarded by mu
 	walked   [Instructions + 1]map[string]bool        // names in the last complete walk, nil before one; guarded by mu
 }
 
 // An observation is what this process saw last under a name.
 type observation struct {
-	digest  string
-	problem problem // twin, malformed or none
+	digest     string
+	definition []byte  // canonical; nil where it is malformed
+	problem    problem // twin, malformed or none
+	gone       bool    // the last complete list was without it
+}
+
+// same reports whether two observations are of the same. None is the same as the zero one: everything that is seen has
+// a digest or a problem.
+func (o observation) same(other observation) bool {
+	return o.digest == other.digest && o.problem == other.problem && o.gone == other.gone
 }
 
 // A table is made for one content; it is never changed.
@@ -87,14 +97,20 @@ func (p *Pins) tabulate() {
 	for _, kind := range [...]Kind{Tools, Prompts} {
 		set := &c.server(p.name).sets[kind]
 		t := &table{content: c, verdicts: make(map[string]Verdict, len(set.pins))}
+		tabulate := func(name string) {
+			v := p.verdict(kind, p.status(c, kind, name))
+			_, ruled := p.approved[Target{kind, name}]
+			v.Overruled = ruled && v.Status == Changed
+			t.verdicts[name] = v
+		}
 		for name := range set.pins {
-			t.verdicts[name] = p.verdict(kind, p.status(c, kind, name))
+			tabulate(name)
 		}
 		for name := range set.pending {
-			t.verdicts[name] = p.verdict(kind, p.status(c, kind, name))
+			tabulate(name)
 		}
 		for name := range p.observed[kind] {
-			t.verdicts[name] = p.verdict(kind, p.status(c, kind, name))
+			tabulate(name)
 		}
 		p.tables[kind-1].Store(t)
 	}
@@ -105,20 +121,26 @@ func (p *Pins) status(c *content, kind Kind, name string) Status {
 	set := &c.server(p.name).sets[kind]
 	pin, pending := set.pins[name], set.pending[name]
 	now, seen := p.observed[kind][name]
-	if !seen && pending != nil {
-		now = observation{pending.digest, pending.problem}
-		seen = pending.problem != gone
+	switch {
+	case seen:
+	case pending != nil && pending.problem != gone:
+		now, seen = observation{digest: pending.digest, problem: pending.problem}, true
+	case pin != nil: // as far as is known the server still says it
+		now.digest = pin.digest
 	}
+	approved, ruled := p.approved[Target{kind, name}]
 	switch {
 	case now.problem == twin:
 		return Twin
 	case now.problem == malformed:
 		return Malformed
+	case ruled && now.digest != approved:
+		return Changed
 	case pin == nil && p.shadowed(c, kind, name, pin):
 		return Shadowed
-	case pin == nil:
+	case pin == nil && !ruled:
 		return Added
-	case seen && now.digest != pin.digest:
+	case !ruled && now.digest != pin.digest:
 		return Changed
 	case p.shadowed(c, kind, name, pin):
 		return Shadowed
@@ -142,16 +164,34 @@ func (p *Pins) Instructions(text []byte, present bool) (Finding, error) {
 	if p.cfg.off() {
 		return found, nil
 	}
+	found, sighted, err := p.instructions(text, present)
+	if sighted {
+		p.tellSighting()
+	}
+	return found, err
+}
+
+func (p *Pins) instructions(text []byte, present bool) (found Finding, sighted bool, err error) {
+	found = Finding{Kind: Instructions, Index: -1}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	seen, err := readInstructions(text, present)
 	if err != nil {
 		found.Detail = Visible(err.Error())
-		return p.judged(found, Malformed), nil
+		return p.judged(found, Malformed), p.noteInstructions(observation{problem: malformed}), nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	err = p.change(func(c *content, e *edit) {
+		found.Detail = ""
 		pin := c.server(p.name).sets[Instructions].pins[""]
+		approved, ruled := p.approved[Target{Kind: Instructions}]
 		switch {
+		case ruled && approved == seen.digest:
+			e.adopt(Instructions, "", seen)
+			found = p.judged(found, Same)
+		case ruled:
+			e.overrule(Instructions, "", seen)
+			found.Detail = overruledDetail(nil, approved, seen)
+			found = p.judged(found, Changed)
 		case pin == nil:
 			e.pin(Instructions, "", seen)
 			e.complete(Instructions)
@@ -165,7 +205,19 @@ func (p *Pins) Instructions(text []byte, present bool) (Finding, error) {
 			found = p.judged(found, Changed)
 		}
 	})
-	return found, err
+	if err != nil {
+		return found, false, err
+	}
+	set := &p.file.content.Load().server(p.name).sets[Instructions]
+	kept := set.definition("", seen.digest, seen.definition)
+	return found, p.noteInstructions(observation{digest: seen.digest, definition: kept}), nil
+}
+
+// noteInstructions keeps what was seen and reports whether that is news. p.mu is held.
+func (p *Pins) noteInstructions(o observation) (news bool) {
+	news = !p.observed[Instructions][""].same(o)
+	p.observed[Instructions][""] = o
+	return news
 }
 
 func (p *Pins) judged(f Finding, s Status) Finding {

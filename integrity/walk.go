@@ -15,18 +15,18 @@ type Walk struct {
 	pins  *Pins
 	kind  Kind
 	whole bool // all pages so far were seen, from the first on
-	seen  sightings
+	seen  tally
 }
 
 // Walk begins with the first page of a list.
 func (p *Pins) Walk(kind Kind) *Walk {
-	return &Walk{pins: p, kind: kind, whole: true, seen: newSightings()}
+	return &Walk{pins: p, kind: kind, whole: true, seen: newTally()}
 }
 
 // Resume begins with a page that is not the first one: what it holds is judged, but the list is never
 // taken for complete.
 func (p *Pins) Resume(kind Kind) *Walk {
-	return &Walk{pins: p, kind: kind, seen: newSightings()}
+	return &Walk{pins: p, kind: kind, seen: newTally()}
 }
 
 // Page judges one page: the raw definitions of its items, and whether no page follows. The findings begin
@@ -49,17 +49,27 @@ func (w *Walk) Page(items [][]byte, last bool) ([]Finding, error) {
 	for i, raw := range items {
 		defs[i] = readDefinition(raw)
 	}
+	found, sighted, err := w.judge(defs, last)
+	if sighted {
+		p.tellSighting()
+	}
+	return found, err
+}
+
+// judge judges a page that was read. sighted: it shows something that was not there before.
+func (w *Walk) judge(defs []definition, last bool) (found []Finding, sighted bool, err error) {
+	p := w.pins
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	j := judgement{Pins: p, kind: w.kind, defs: defs, earlier: w.seen, seen: w.seen.with(defs), exact: w.whole && last}
 	if err := p.change(j.run); err != nil {
 		w.whole = false
-		return nil, err
+		return nil, false, err
 	}
 	w.seen = j.seen
-	j.observe()
+	sighted = j.observe()
 	p.tabulate()
-	return append(j.found, p.firstShadows(j.found)...), nil
+	return append(j.found, p.firstShadows(j.found)...), sighted, nil
 }
 
 func unchecked(kind Kind, n int) []Finding {
@@ -70,27 +80,27 @@ func unchecked(kind Kind, n int) []Finding {
 	return found
 }
 
-// sightings are the names that a walk has met.
-type sightings struct {
+// A tally is the names that a walk has met.
+type tally struct {
 	count map[string]int      // how often, by name
 	alike map[string][]string // the different names of one skeleton
 }
 
-func newSightings() sightings {
-	return sightings{make(map[string]int), make(map[string][]string)}
+func newTally() tally {
+	return tally{make(map[string]int), make(map[string][]string)}
 }
 
-// with returns the sightings after one more page. Those before it stay as they are; only one of their
+// with returns the tally after one more page. The one before it stays as it is; only one of its
 // successors may be kept.
-func (s sightings) with(defs []definition) sightings {
-	next := sightings{maps.Clone(s.count), maps.Clone(s.alike)}
+func (t tally) with(defs []definition) tally {
+	next := tally{maps.Clone(t.count), maps.Clone(t.alike)}
 	for _, d := range defs {
 		if d.name == "" {
 			continue
 		}
 		next.count[d.name]++
 		if next.count[d.name] == 1 && d.skeleton != "" {
-			// This may write behind the end of what s sees, never into it.
+			// This may write behind the end of what t sees, never into it.
 			next.alike[d.skeleton] = append(next.alike[d.skeleton], d.name)
 		}
 	}
@@ -98,11 +108,11 @@ func (s sightings) with(defs []definition) sightings {
 }
 
 // twin says what a name cannot be told from, "" if it can.
-func (s sightings) twin(name, skeleton string) string {
-	if s.count[name] > 1 {
-		return fmt.Sprintf("%s is listed %d times", Visible(name), s.count[name])
+func (t tally) twin(name, skeleton string) string {
+	if t.count[name] > 1 {
+		return fmt.Sprintf("%s is listed %d times", Visible(name), t.count[name])
 	}
-	if names := s.alike[skeleton]; skeleton != "" && len(names) > 1 {
+	if names := t.alike[skeleton]; skeleton != "" && len(names) > 1 {
 		const most = 4
 		shown := make([]string, 0, most+1)
 		for _, n := range names[:min(most, len(names))] {

@@ -35,6 +35,9 @@ func (g *Guard) pinned(c *call) Decision {
 func refusal(kind integrity.Kind, name []byte, v integrity.Verdict) string {
 	subject := kind.String() + " " + quoted(name)
 	review := "; see `mcpx pins diff`, then `mcpx pins approve` if it is right"
+	if v.Overruled {
+		return subject + " is not what the hub has approved; see `mcpx pins diff --hub`, then `mcpx pins approve --hub` if it is right"
+	}
 	switch v.Status {
 	case integrity.Changed:
 		return subject + " is not what was approved: its definition has changed" + review
