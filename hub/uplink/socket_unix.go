@@ -11,7 +11,9 @@ import (
 )
 
 // ownSocket reports what is wrong with a path that should be a socket of our own user.
-func ownSocket(path string) error {
+func ownSocket(path string) error { return socketOf(path, os.Geteuid()) }
+
+func socketOf(path string, uid int) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -20,7 +22,7 @@ func ownSocket(path string) error {
 		return fmt.Errorf("%q is not a socket", path)
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int64(owner.Uid) != int64(os.Geteuid()) {
+	if !ok || int64(owner.Uid) != int64(uid) {
 		return fmt.Errorf("socket %q belongs to another user: nothing is sent there", path)
 	}
 	return nil
