@@ -118,6 +118,13 @@ func (g *Guard) Record(e *audit.Event) {
 	}
 }
 
+// Peers returns what the two sides said of themselves last, raw JSON that must not be changed; nil: nothing yet.
+func (g *Guard) Peers() (clientInfo, serverInfo []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.peers.clientInfo, g.peers.serverInfo
+}
+
 // FromClient judges a message of the client.
 func (g *Guard) FromClient(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	switch m.Kind {
