@@ -114,7 +114,7 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return id, err
 }
 
-// Fleet, Review, Approve, Revoke and Restore are for administrators.
+// Fleet, Review, Approve, Revoked, Revoke and Restore are for administrators.
 func (c *Client) Fleet(ctx context.Context) (Fleet, error) {
 	var f Fleet
 	err := c.call(ctx, "list wrappers", request{method: http.MethodGet, path: PathWrappers}, &f)
@@ -123,16 +123,8 @@ func (c *Client) Fleet(ctx context.Context) (Fleet, error) {
 
 // Review returns what was proposed for a server, for all servers with "".
 func (c *Client) Review(ctx context.Context, server string) ([]Review, error) {
-	const what = "list proposed pins"
-	path := PathPins
-	if server != "" {
-		var err error
-		if path, err = under(PathPins, server); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
-		}
-	}
 	var reviews []Review
-	err := c.call(ctx, what, request{method: http.MethodGet, path: path}, &reviews)
+	err := c.list(ctx, "list proposed pins", PathPins, server, &reviews)
 	return reviews, err
 }
 
@@ -143,6 +135,13 @@ func (c *Client) Approve(ctx context.Context, server string, a Approval) error {
 		return fmt.Errorf("approve pins: %w", err)
 	}
 	return c.post(ctx, "approve pins", path+"/approve", a)
+}
+
+// Revoked returns what was taken away, by server: of one server, or of all with "".
+func (c *Client) Revoked(ctx context.Context, server string) (map[string][]Revocation, error) {
+	var revoked map[string][]Revocation
+	err := c.list(ctx, "list revoked tools", PathRevoke, server, &revoked)
+	return revoked, err
 }
 
 // Revoke takes a tool away from everybody.
@@ -165,6 +164,17 @@ func (c *Client) Restore(ctx context.Context, server, tool string) error {
 		return fmt.Errorf("%s: it has no name", what)
 	}
 	return c.call(ctx, what, request{method: http.MethodDelete, path: path + "/" + escape(tool)}, nil)
+}
+
+// list gets what there is about a server, or about all.
+func (c *Client) list(ctx context.Context, what, path, server string, answer any) error {
+	if server != "" {
+		var err error
+		if path, err = under(path, server); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return c.call(ctx, what, request{method: http.MethodGet, path: path}, answer)
 }
 
 // under returns the path of a call about a server.

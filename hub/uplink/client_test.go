@@ -129,6 +129,12 @@ func TestCalls(t *testing.T) {
 				return nil, c.Approve(ctx, "s", Approval{[]ApprovalItem{{"tool", "x", "d"}}})
 			},
 			seen{"POST", "/v1/pins/s/approve", "", `{"items":[{"kind":"tool","name":"x","digest":"d"}]}`, nil}, nil},
+		{"revoked", `{"s":[{"tool":"x","by":"bob"}]}`,
+			func(ctx context.Context, c *Client) (any, error) { return c.Revoked(ctx, "") },
+			seen{"GET", "/v1/revoked/", "", "", nil}, map[string][]Revocation{"s": {{Tool: "x", By: "bob"}}}},
+		{"revoked of one", `{}`,
+			func(ctx context.Context, c *Client) (any, error) { return c.Revoked(ctx, "s") },
+			seen{"GET", "/v1/revoked/s", "", "", nil}, map[string][]Revocation{}},
 		{"revoke", `{}`,
 			func(ctx context.Context, c *Client) (any, error) {
 				return nil, c.Revoke(ctx, "s", Revocation{Tool: "x", Reason: "CVE"})

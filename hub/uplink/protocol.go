@@ -8,8 +8,8 @@ const (
 	PathEvents   = "/v1/events"    // POST: lines of one chain, NDJSON; answers Acknowledgement
 	PathAlive    = "/v1/heartbeat" // POST: Presence
 	PathPolicy   = "/v1/policy/"   // + server. GET: a signed Bundle; as text/event-stream: this one and each that follows
-	PathPins     = "/v1/pins/"     // + server. POST: Sightings. Administrators: GET (Review), POST + "/approve" (Approval)
-	PathRevoke   = "/v1/revoked/"  // + server. Administrators: POST Revocation, DELETE + "/" + tool
+	PathPins     = "/v1/pins/"     // + server. POST: Sightings. Administrators: GET ([]Review; of all without server), POST + "/approve" (Approval)
+	PathRevoke   = "/v1/revoked/"  // + server. Administrators: GET (map[string][]Revocation; of all without server), POST Revocation, DELETE + "/" + tool
 	PathWrappers = "/v1/wrappers"  // Administrators. GET: Fleet
 )
 
@@ -126,6 +126,7 @@ type Proposal struct {
 	By         []string  `json:"by"` // principal@host, those who saw it; the first 20
 	Approved   bool      `json:"approved"`
 	ApprovedBy string    `json:"approved_by,omitempty"`
+	ApprovedAt time.Time `json:"approved_at,omitzero"`
 }
 
 // An Approval names what is approved for all: one definition each.
