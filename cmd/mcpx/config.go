@@ -216,11 +216,11 @@ func (d *document) checkClients(c *config, servers []string) {
 	for _, client := range c.Auth.Clients {
 		known = append(known, client.Name)
 	}
-	anyone := c.Auth.Type == authOAuth // whoever the issuer vouches for
+	anyone := c.Auth.Type == authOAuth || d.given("store") // whoever the issuer vouches for, or has a token of the hub
 	for name, client := range c.Clients {
 		path := join("clients", name)
 		if !anyone && !slices.Contains(known, name) {
-			d.problem(path, fmt.Errorf("no client of this name: %s", nameOneOf(name, known, "add it to auth.clients")))
+			d.problem(path, fmt.Errorf("no client of this name: %s", nameOneOf(name, known, "add it to auth.clients, or write a section store if it is the name of a hub token")))
 		}
 		for server, override := range client.Servers {
 			at := join(join(path, "servers"), server)

@@ -124,8 +124,9 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 			Enabled: new(true), Output: "file", Path: filepath.Join(folder, "log") + string(filepath.Separator),
 			MaxSize: 10e6, Retain: 30 * 24 * time.Hour, OnFailure: "warn", Args: "redacted", Redact: []string{"token", "password"},
 		},
-		Hub:  hubConfig{URL: "https://hub.example.com", Token: "file-token", TokenFile: "secret.txt", Policy: "merge"},
-		Path: got.Path,
+		Hub:   hubConfig{URL: "https://hub.example.com", Token: "file-token", TokenFile: "secret.txt", Policy: "merge", Required: true, Pending: 200e6},
+		Store: storeConfig{Path: filepath.Join(folder, "state", "hub.db"), Retain: 30 * 24 * time.Hour},
+		Path:  got.Path,
 	}
 	// Compared without their masks: the type prints as <secret> to everyone else.
 	plain := cmp.Transformer("plain", func(s secret) []byte { return []byte(s) })
