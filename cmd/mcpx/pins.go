@@ -27,23 +27,33 @@ func (a *app) pinsCommand() *cobra.Command {
 the configuration in use or else in the state folder. What differs from its pin later is withheld until you
 approve it here. Running wrappers notice an approval by themselves.
 
-mcpx.lock is made to be committed: then everybody works with what was reviewed.`,
+mcpx.lock is made to be committed: then everybody works with what was reviewed. With --hub, list, diff and approve work
+on what all wrappers of a hub have seen and what is approved there for all of them, which counts for more than mcpx.lock.`,
 		Example: `  mcpx pins list
   mcpx pins diff filesystem
   mcpx pins approve filesystem read_file
-  mcpx pins verify filesystem -- npx -y @modelcontextprotocol/server-filesystem /data`,
+  mcpx pins verify filesystem -- npx -y @modelcontextprotocol/server-filesystem /data
+  mcpx pins approve --hub filesystem`,
 	}
 	command.AddCommand(a.pinsList(), a.pinsDiff(), a.pinsApprove(), a.pinsReset(), a.pinsVerify())
 	return command
 }
 
 func (a *app) pinsList() *cobra.Command {
-	return &cobra.Command{
-		Use:               "list [SERVER]",
-		Short:             "List what is pinned, and what differs from it",
+	var hub hubFlag
+	command := &cobra.Command{
+		Use:   "list [SERVER]",
+		Short: "List what is pinned, and what differs from it",
+		Long: `List shows each definition that is pinned, and what differs from it.
+
+With --hub it shows those that the hub has approved, and those that wrappers have seen since: new where none is approved,
+changed, or outdated where some still see one that another has replaced.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completePins,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if hub.given() {
+				return a.listHubPins(c.Context(), hub, args)
+			}
 			entries, _, err := a.pinEntries(args)
 			if err != nil {
 				return err
@@ -51,35 +61,51 @@ func (a *app) pinsList() *cobra.Command {
 			return a.printPins(entries)
 		},
 	}
+	hub.add(command)
+	return command
 }
 
 func (a *app) pinsDiff() *cobra.Command {
-	return &cobra.Command{
-		Use:   "diff [SERVER [TOOL]]",
+	var hub hubFlag
+	command := &cobra.Command{
+		Use:   "diff [SERVER [TOOL...]]",
 		Short: "Show what waits for review, field by field",
 		Long: `Diff shows each tool, prompt and instructions that differ from their pins: the path of every field that
-changed, what it said and what it says now. Characters that cannot be seen are shown as escapes.`,
-		Args:              cobra.MaximumNArgs(2),
+changed, what it said and what it says now. Characters that cannot be seen are shown as escapes.
+
+With --hub it compares what wrappers have seen with what the hub has approved for all.`,
 		ValidArgsFunction: a.completePins,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if hub.given() {
+				return a.diffHubPins(c.Context(), hub, args)
+			}
 			entries, path, err := a.pinEntries(args)
 			if err != nil {
 				return err
 			}
-			if len(args) == 2 {
-				entries = slices.DeleteFunc(entries, func(e integrity.Entry) bool { return e.Kind == integrity.Instructions || e.Name != args[1] })
-				if len(entries) == 0 {
-					return fmt.Errorf("server %q in %q has no tool or prompt %q: see `mcpx pins list`", args[0], path, args[1])
+			if len(args) > 1 {
+				named := args[1:]
+				entries = slices.DeleteFunc(entries, func(e integrity.Entry) bool {
+					return e.Kind == integrity.Instructions || !slices.Contains(named, e.Name)
+				})
+				for _, name := range named {
+					if !slices.ContainsFunc(entries, func(e integrity.Entry) bool { return e.Name == name }) {
+						return fmt.Errorf("server %q in %q has no tool or prompt %q: see `mcpx pins list`", args[0], path, name)
+					}
 				}
 			}
 			return a.printPinDiffs(entries)
 		},
 	}
+	hub.add(command)
+	return command
 }
 
 func (a *app) pinsApprove() *cobra.Command {
 	var pick pinTargets
 	var timeout time.Duration
+	var hub hubFlag
+	var digest string
 	command := &cobra.Command{
 		Use:   "approve SERVER [TOOL...] [-- COMMAND ARGS...]",
 		Short: "Make what the server says now the pin",
@@ -89,10 +115,14 @@ lets it pass where another server has a tool of its name and shadowed_tools is e
 
 What waits is what wrappers have seen. With a COMMAND, approve starts that server, lists it and stops it, and
 approves what it says at this moment; SERVER need not be known yet. So a lock file can be made, reviewed and
-committed before any client has used the server.`,
+committed before any client has used the server.
+
+With --hub it approves for all who use the hub, at once: the definitions that are named, or all that wait. Where different
+machines see different definitions of one tool, say which one you mean with --digest.`,
 		Example: `  mcpx pins approve filesystem read_file write_file
   mcpx pins approve filesystem --prompt review --instructions
   mcpx pins approve filesystem --all
+  mcpx pins approve --hub filesystem read_file
   mcpx pins approve filesystem --all -- npx -y @modelcontextprotocol/server-filesystem /data`,
 		Args: func(c *cobra.Command, args []string) error {
 			if named, argv := splitAtDash(c, args); len(named) == 0 || argv != nil && len(argv) == 0 {
@@ -103,6 +133,14 @@ committed before any client has used the server.`,
 		ValidArgsFunction: a.completePins,
 		RunE: func(c *cobra.Command, args []string) error {
 			named, argv := splitAtDash(c, args)
+			switch {
+			case hub.given() && argv != nil:
+				return errors.New("--hub approves what wrappers have seen: it goes without a COMMAND")
+			case hub.given():
+				return a.approveHubPins(c.Context(), hub, named[0], pick, named[1:], digest)
+			case digest != "":
+				return errors.New("--digest goes with --hub: here at most one definition of a tool waits")
+			}
 			targets, err := pick.targets(named[1:])
 			if err != nil {
 				return err
@@ -118,6 +156,8 @@ committed before any client has used the server.`,
 	pick.flags(command)
 	liveTimeout(command, &timeout)
 	command.Flags().BoolVar(&pick.all, "all", false, "everything of the server that waits for review")
+	command.Flags().StringVar(&digest, "digest", "", "with --hub: the definition whose digest begins with `PREFIX`")
+	hub.add(command)
 	return command
 }
 
