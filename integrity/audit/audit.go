@@ -10,7 +10,10 @@
 //
 // The package does not sync to the platter: an event survives the death of the process from the moment Commit returns,
 // not the loss of power. It signs nothing: whoever may write both the log and the state directory can forge both.
-// It does not decide anything, sends nothing over a network and never sees a credential.
+// A chain may have a hub as its destination. Its Outbox hands the lines over and keeps a cursor beside the segments, which
+// says what the hub has: so a later process can go on where one was killed.
+//
+// It does not decide anything, knows no network and never sees a credential.
 package audit
 
 import (
@@ -25,6 +28,9 @@ const (
 	DefaultMaxSize = 100 << 20
 	DefaultRetain  = 30 * 24 * time.Hour
 )
+
+// DefaultMaxPending is how many bytes wait for a hub at most, if Options do not say so.
+const DefaultMaxPending = 1 << 30
 
 // A Config is the audit section of mcpx.yaml.
 type Config struct {
@@ -93,10 +99,13 @@ type Options struct {
 	// OnError is told once per outage that the log cannot be written, and of other trouble that stops nothing.
 	// It is called while the log is locked and must not call back. Nil: a line to Stderr, if there is one.
 	OnError func(error)
-	// AckRequired reports whether a hub has yet to acknowledge the named segment, which is kept for as long.
-	// Nil: there is no hub.
-	AckRequired func(path string) bool
-	Now         func() time.Time // nil: time.Now
+	// Hub is the destination of what is written: LocalHub or the URL of a team's hub. No file goes before the hub has
+	// acknowledged what is in it. "": none.
+	Hub string
+	// MaxPending bounds what waits for a hub: where the finished files that have a destination hold more bytes than
+	// this, the oldest go all the same, and the log says how many events went with them. 0 is DefaultMaxPending.
+	MaxPending int64
+	Now        func() time.Time // nil: time.Now
 
 	spool int // bytes of the spool; 0 is defaultSpool, less is none
 }

@@ -174,19 +174,29 @@ func TestRetention(t *testing.T) {
 			return path2
 		}
 		first, second := age(files[0]), age(files[1])
-		if err := os.WriteFile(first+ackExt, nil, 0o600); err != nil {
+		exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
+		log, instance := findChain(t, first)
+		end, err := headOf(first)
+		if err != nil {
 			t.Fatal(err)
 		}
-		exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
 
-		opts.AckRequired = func(path string) bool { return path == second }
-		appendEvents(t, openLog(t, opts), "a")
-		if exists(first) || exists(first+ackExt) || !exists(second) || !exists(files[2]) {
-			t.Error("want only the first segment gone: the hub has yet to acknowledge the second")
+		c := cursor{hub: "https://hub.example", chain: "x", from: 1, acked: end.seq - 1}
+		for _, acked := range []uint64{end.seq - 1, end.seq} {
+			c.acked = acked
+			if err := writeCursor(cursorPath(log, instance), c); err != nil {
+				t.Fatal(err)
+			}
+			appendEvents(t, openLog(t, opts), "a")
+			if exists(first) != (acked < end.seq) || !exists(second) || !exists(files[2]) {
+				t.Errorf("%d of %d events acknowledged: the first segment is there: %v", acked, end.seq, exists(first))
+			}
+			wantIntact(t, opts, -1)
 		}
-		wantIntact(t, opts, -1)
 
-		opts.AckRequired = nil
+		if err := os.Remove(cursorPath(log, instance)); err != nil {
+			t.Fatal(err)
+		}
 		appendEvents(t, openLog(t, opts), "b")
 		if exists(second) || !exists(files[2]) {
 			t.Error("want the second segment gone, and no other")
@@ -201,6 +211,20 @@ func TestRetention(t *testing.T) {
 			t.Error("a removed segment was taken for an old one")
 		}
 	})
+}
+
+// findChain returns the log and the instance of the chain that a segment is of.
+func findChain(t testing.TB, path string) (log, instance string) {
+	t.Helper()
+	path, err := canonical(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := findLayout(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y.log, y.instance
 }
 
 func TestRetentionSparesTheLivingAndTheNewest(t *testing.T) {

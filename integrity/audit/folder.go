@@ -58,6 +58,8 @@ type files struct {
 	retain  time.Duration
 	saved   time.Time // when the head was recorded last
 	stale   bool      // the head went on since
+	over    bool      // more waits for hubs than may
+	drops   []dropped // what goes as soon as the log has said so
 }
 
 func (f *files) lags() bool { return f.stale }
@@ -180,6 +182,9 @@ func (d *folder) next() error {
 	if !start.After(d.start) {
 		start = d.start.Add(1) // names sort as they were made, even if the clock does not
 	}
+	if err := d.destine(); err != nil {
+		return err
+	}
 	file, err := d.create(start)
 	if err != nil {
 		return err
@@ -205,6 +210,25 @@ func (d *folder) next() error {
 	}
 	if old != nil {
 		d.removeOld()
+	}
+	if d.over {
+		d.planDrop()
+	}
+	return nil
+}
+
+// destine makes the cursor of a chain that has a destination, before there is anything of the chain: whenever the process
+// is killed, who comes after it knows where the events are to go.
+func (d *folder) destine() error {
+	if d.opts.Hub == "" || d.file != nil || d.head.seq > 0 {
+		return nil
+	}
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return err
+	}
+	c := cursor{hub: d.opts.Hub, chain: d.chainName(d.instance), from: 1}
+	if err := writeCursor(cursorPath(d.path, d.instance), c); err != nil {
+		return fmt.Errorf("say where the audit log is to go: %w", err)
 	}
 	return nil
 }
@@ -241,6 +265,7 @@ func (d *folder) write(lines []byte, h head) error {
 	d.offset += int64(len(lines))
 	d.head, d.notes = h, nil
 	d.saveHead(d.instance, d.file.Name(), h, first)
+	d.drop()
 	return nil
 }
 
@@ -256,12 +281,14 @@ func (d *folder) close() error {
 	if d.file == nil {
 		return nil
 	}
+	d.keepDrops()
 	path, left := d.file.Name(), d.spool.used() > 0 && !d.bare
 	spoolErr := d.spool.close()
 	if d.offset == 0 && !left { // nothing could ever be written to it
 		err := errors.Join(spoolErr, d.file.Close(), os.Remove(path))
 		if d.head.seq == 0 {
 			d.heads.forget(d.instance)
+			_ = os.Remove(cursorPath(d.path, d.instance)) // most have none
 		}
 		return err
 	}

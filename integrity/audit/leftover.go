@@ -25,14 +25,14 @@ type leftover struct {
 // recoverSpools adds what dead processes left in the spools of a folder to their segments, and returns what went wrong.
 // Each spool is bounded, and a dead process leaves one.
 func recoverSpools(dir string, hs heads) (errs []error) {
-	segments, _, err := listFolder(dir)
+	list, err := listFolder(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return []error{err}
 	}
-	for _, s := range segments {
+	for _, s := range list.segments {
 		if !s.spool {
 			continue
 		}
@@ -186,8 +186,8 @@ func (y layout) withoutSegment() (errs []error) {
 	if !y.folder {
 		return nil
 	}
-	_, missing, _ := listFolder(y.log) // who reads the segments tells of a folder that cannot be read
-	for _, s := range missing {
+	list, _ := listFolder(y.log) // who reads the segments tells of a folder that cannot be read
+	for _, s := range list.missing {
 		if y.instance != "" && s.instance != y.instance {
 			continue
 		}

@@ -36,3 +36,6 @@ func flock(f *os.File, how int) error {
 		}
 	}
 }
+
+// canRemoveOpen says whether a file can be removed by whoever has it open.
+const canRemoveOpen = true

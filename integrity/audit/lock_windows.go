@@ -44,3 +44,6 @@ func tryLock(f *os.File) (bool, error) {
 func unlock(f *os.File) error {
 	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, lockRegion())
 }
+
+// canRemoveOpen says whether a file can be removed by whoever has it open.
+const canRemoveOpen = false

@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,10 @@ type Log struct {
 	members []byte // source, instance, host and user, ready to be copied
 	warn    bool   // on_failure: warn
 	onError func(error)
+
+	instance string
+	wrote    chan struct{} // of capacity 1; nil: auditing is off
+	last     atomic.Uint64 // seq of the last event that was written
 
 	mu     sync.Mutex // held for the time of a copy, never while the disk is written
 	clock  clock
@@ -78,6 +83,9 @@ func Open(opts Options) (*Log, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+	if err := checkHub(opts.Hub); err != nil {
+		return nil, err
+	}
 	l := &Log{
 		args:    newArgsMode(opts.Config),
 		warn:    opts.OnFailure == "warn",
@@ -96,6 +104,7 @@ func Open(opts Options) (*Log, error) {
 	}
 	instance := string(l.clock.appendID(nil, l.clock.now())[idLen-12:])
 	l.members = appendOrigin(nil, opts.Source, instance)
+	l.instance, l.wrote = instance, make(chan struct{}, 1)
 	base := origin{opts: opts, instance: instance, now: l.clock.now, onError: l.onError}
 	var err error
 	switch opts.Output {
@@ -353,6 +362,11 @@ func (l *Log) flushChunk(lost uint64) (last bool, err error) {
 	}
 	if err := l.sink.write(out, h); err != nil {
 		return false, err
+	}
+	l.last.Store(h.seq)
+	select {
+	case l.wrote <- struct{}{}:
+	default:
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

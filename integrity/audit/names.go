@@ -11,7 +11,7 @@ import (
 
 const (
 	segmentExt = ".jsonl"
-	ackExt     = ".ack" // a forwarder's cursor, beside the segment
+	ackExt     = ".ack" // of a chain's cursor
 	nameTime   = "20060102T150405.000000000Z"
 )
 
@@ -23,6 +23,7 @@ type segment struct {
 	// Of a folder's: the segments of the same chain beside it, and whether there is a spool of it.
 	before, after string
 	spool         bool
+	destined      bool // its chain has a cursor
 }
 
 // segmentName names a new segment of a folder: TIME-PID-INSTANCE.jsonl. Names sort by time.
@@ -52,43 +53,59 @@ func parseSegment(path string) (segment, bool) {
 
 // folderSegments returns the segments of a folder by name, which is by time.
 func folderSegments(dir string) ([]segment, error) {
-	segments, _, err := listFolder(dir)
-	return segments, err
+	list, err := listFolder(dir)
+	return list.segments, err
 }
 
-// listFolder returns the segments of a folder by time, and of the spools that have none the segments they are named for.
-func listFolder(dir string) (segments, missing []segment, err error) {
+// A folderList is what lies in a folder.
+type folderList struct {
+	segments []segment // by time
+	missing  []segment // that spools are named for, and that are not there
+	lone     []string  // cursors of chains without a segment
+}
+
+func listFolder(dir string) (list folderList, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, nil, err
+		return list, err
 	}
-	spools := map[string]segment{}
+	spools, cursors := map[string]segment{}, map[string]bool{}
 	for _, entry := range entries {
+		if instance, ok := strings.CutSuffix(entry.Name(), ackExt); ok {
+			cursors[instance] = true
+			continue
+		}
 		name, spool := strings.CutSuffix(filepath.Join(dir, entry.Name()), spoolExt)
 		switch s, ok := parseSegment(name); {
 		case ok && spool:
 			spools[name] = s
 		case ok:
-			segments = append(segments, s)
+			list.segments = append(list.segments, s)
 		}
 	}
-	slices.SortStableFunc(segments, func(a, b segment) int { return a.start.Compare(b.start) })
+	slices.SortStableFunc(list.segments, func(a, b segment) int { return a.start.Compare(b.start) })
 	last := map[string]int{}
-	for i := range segments {
-		s := &segments[i]
+	for i := range list.segments {
+		s := &list.segments[i]
 		if _, s.spool = spools[s.path]; s.spool {
 			delete(spools, s.path)
 		}
+		s.destined = cursors[s.instance]
 		if j, ok := last[s.instance]; ok {
-			s.before, segments[j].after = segments[j].path, s.path
+			s.before, list.segments[j].after = list.segments[j].path, s.path
 		}
 		last[s.instance] = i
 	}
 	for _, s := range spools {
-		missing = append(missing, s)
+		list.missing = append(list.missing, s)
 	}
-	slices.SortFunc(missing, func(a, b segment) int { return strings.Compare(a.path, b.path) })
-	return segments, missing, nil
+	slices.SortFunc(list.missing, func(a, b segment) int { return strings.Compare(a.path, b.path) })
+	for instance := range cursors {
+		if _, ok := last[instance]; !ok {
+			list.lone = append(list.lone, filepath.Join(dir, instance+ackExt))
+		}
+	}
+	return list, nil
 }
 
 // rotatedName names what the shared file becomes when it is rotated: file.jsonl, file-TIME.jsonl.

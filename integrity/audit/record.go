@@ -213,20 +213,36 @@ var errTorn = errors.New("the last line is torn")
 
 // A lineReader reads the lines of a log, each of limited length.
 type lineReader struct {
-	r    *bufio.Reader
-	line int // the number of the last line read, from 1
+	r     *bufio.Reader
+	line  int    // the number of the last line read, from 1
+	read  int64  // bytes up to the end of that line
+	reuse []byte // if not nil, takes each line in place of the one before
 }
 
 func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns the next line without its end; the caller may keep it. At the end of the file it returns io.EOF, or
+// newLineScanner returns a reader whose lines are valid until its next one is read.
+func newLineScanner() *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(nil, 64<<10), reuse: make([]byte, 0, 4<<10)}
+}
+
+func (l *lineReader) reset(r io.Reader) {
+	l.r.Reset(r)
+	l.line, l.read = 0, 0
+}
+
+// next returns the next line without its end; the caller may keep it, unless lines are reused. At the end of the file it returns io.EOF, or
 // errTorn with what there is. A line that is too long is passed over: its error is a *longLineError.
 func (l *lineReader) next() ([]byte, error) {
 	l.line++
-	var line []byte
+	line := l.reuse[:0]
+	if l.reuse != nil {
+		defer func() { l.reuse = line[:0] }()
+	}
 	long := false
 	for {
 		part, err := l.r.ReadSlice('\n')
+		l.read += int64(len(part))
 		if len(line)+len(part) > maxLine {
 			long = true
 			line = line[:0]

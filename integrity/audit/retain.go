@@ -1,19 +1,23 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
 
-// removeOld removes the segments of a folder that are finished and old. Trouble stops nothing: it is told, and the
-// next process tries again.
+// removeOld removes the segments of a folder that are finished and old, and finds out whether more waits for hubs than may.
+// Trouble stops nothing: it is told, and the next process tries again.
 func (d *folder) removeOld() {
-	segments, err := folderSegments(d.path)
+	list, err := listFolder(d.path)
 	if err != nil {
 		d.onError(fmt.Errorf("look for old audit segments: %w", err))
 		return
 	}
+	d.over = pendingAtMost(list.segments) > d.maxPending()
+	segments := list.segments
 	chains := map[string][]segment{}
 	for _, s := range segments {
 		chains[s.instance] = append(chains[s.instance], s)
@@ -25,7 +29,15 @@ func (d *folder) removeOld() {
 		}
 		d.removeFrom(chain, instance, keep)
 	}
+	for _, path := range list.lone { // a process was killed before its first event, or after its last one was removed
+		if info, err := os.Lstat(path); err == nil && d.now().Sub(info.ModTime()) > loneAge {
+			removeCursor(path)
+		}
+	}
 }
+
+// loneAge is how old a cursor without a segment must be to be taken for a left one. A cursor comes just before its segment.
+const loneAge = time.Hour
 
 // removeOld removes the rotated files of a shared one that are old. The caller holds the lock.
 func (s *shared) removeOld() {
@@ -34,6 +46,12 @@ func (s *shared) removeOld() {
 		s.onError(fmt.Errorf("look for old audit files: %w", err))
 		return
 	}
+	if _, err := os.Lstat(cursorPath(s.path, "")); err == nil {
+		for i := range rotated {
+			rotated[i].destined = true
+		}
+	}
+	s.over = pendingAtMost(rotated) > s.maxPending()
 	keep := s.path
 	if info, err := s.file.Stat(); len(rotated) > 0 && (err != nil || info.Size() == 0) {
 		keep = rotated[len(rotated)-1].path // the live file is going to continue it
@@ -62,11 +80,17 @@ func (f *files) removeFrom(chain []segment, instance, keep string) {
 			f.onError(fmt.Errorf("remove an old audit segment: %w", err))
 			return
 		}
-		_ = os.Remove(s.path + ackExt) // most have none
 	}
-	if n == len(chain) {
-		f.heads.forget(instance)
+	f.ended(chain[n:], instance)
+}
+
+// ended forgets what is recorded of a chain of which nothing is left.
+func (f *files) ended(left []segment, instance string) {
+	if len(left) > 0 {
+		return
 	}
+	f.heads.forget(instance)
+	removeCursor(cursorPath(f.path, instance))
 }
 
 func (f *files) removable(s segment, cutoff time.Time) bool {
@@ -80,10 +104,23 @@ func (f *files) removable(s segment, cutoff time.Time) bool {
 	if err != nil || !info.Mode().IsRegular() || info.ModTime().After(cutoff) {
 		return false
 	}
-	if f.opts.AckRequired != nil && f.opts.AckRequired(s.path) {
+	return !f.awaited(s) && dead(s.path)
+}
+
+// awaited reports whether a hub has yet to get something of the segment. What cannot be told is awaited.
+func (f *files) awaited(s segment) bool {
+	if !s.destined {
 		return false
 	}
-	return dead(s.path)
+	c, err := readCursor(cursorPath(f.path, s.instance))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false // it went with another segment of the chain
+	}
+	if err != nil {
+		return true
+	}
+	last, err := headOf(s.path)
+	return err != nil || last.seq >= c.need()
 }
 
 // dead reports whether no process writes the file.

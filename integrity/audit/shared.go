@@ -27,13 +27,17 @@ type shared struct {
 func openShared(f files) (*shared, error) {
 	s := &shared{files: f}
 	err := s.acquire()
+	var e end
 	if err == nil {
-		_, err = readEnd(s.file) // nothing is repaired before there is an event to write
+		e, err = readEnd(s.file) // nothing is repaired before there is an event to write
 	}
 	if err == nil {
 		err = s.tighten()
 	}
 	if err != nil {
+		return nil, fmt.Errorf("open audit log: %w", errors.Join(err, s.close()))
+	}
+	if err := s.destine(e.head); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", errors.Join(err, s.close()))
 	}
 	s.removeOld()
@@ -42,6 +46,36 @@ func openShared(f files) (*shared, error) {
 }
 
 func (s *shared) name() string { return s.path }
+
+// destine makes the cursor of the chain, if it is to have a destination and has none. What was written before is nothing
+// that a team's hub is to know. The caller holds the lock.
+func (s *shared) destine(h head) error {
+	if s.opts.Hub == "" {
+		return nil
+	}
+	path := cursorPath(s.path, "")
+	c := cursor{hub: s.opts.Hub, from: 1}
+	if s.opts.Hub != LocalHub {
+		if h.seq == 0 {
+			var err error
+			if h, err = s.rotatedEnd(); err != nil {
+				return err
+			}
+		}
+		c.from = h.seq + 1
+	}
+	err := createCursor(path, c)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	switch there, err := readCursor(path); {
+	case err != nil:
+		s.onError(err) // who forwards the chain mends it
+	case there.hub != s.opts.Hub:
+		s.onError(fmt.Errorf("%s: what is in the audit log goes to the hub %q already, not to %q: set audit.path to another file", path, there.hub, s.opts.Hub))
+	}
+	return nil
+}
 
 // tighten takes the rights of others from a file that was there before.
 func (s *shared) tighten() error {
@@ -217,6 +251,9 @@ func (s *shared) rotate() error {
 		return err
 	}
 	s.removeOld()
+	if s.over {
+		s.planDrop()
+	}
 	return nil
 }
 
@@ -231,6 +268,7 @@ func (s *shared) write(lines []byte, h head) error {
 	s.offset += int64(len(lines))
 	s.head, s.notes = h, nil
 	s.saveHead("", s.path, h, said)
+	s.drop()
 	return nil
 }
 
@@ -253,6 +291,7 @@ func (s *shared) settle() {
 }
 
 func (s *shared) close() error {
+	s.keepDrops()
 	s.settle()
 	if s.file != nil {
 		s.release()
