@@ -150,7 +150,7 @@ func (o *Outbox) release(c *outChain) {
 		last := c.segments[n-1]
 		if info, err := os.Lstat(last.path); err == nil && c.pos != nil && c.pos.path == last.path && c.pos.offset == info.Size() {
 			c.cur.end, c.cur.size = stamp(last), uint64(info.Size()) //nolint:gosec // no size is negative
-			_ = c.save() // else the next process looks again
+			_ = c.save()                                             // else the next process looks again
 		}
 	}
 	_ = c.file.Close() // every write to it was looked at

@@ -48,6 +48,7 @@ type waiting struct {
 	bytes        int64
 	events       uint64 // that the hub does not have
 	chain        string
+	keep         bool // it counts, and does not go
 }
 
 // planDrop chooses the segments of a folder that are going to be dropped.
@@ -85,7 +86,7 @@ func (f *files) plan(segments []segment) (notes []note) {
 	}
 	busy := map[string]bool{} // chains that another process is at
 	for _, w := range all {
-		if sum <= f.maxPending() {
+		if sum <= f.maxPending() || w.keep {
 			break
 		}
 		if busy[w.instance] {
@@ -129,14 +130,12 @@ func (f *files) waiting(segments []segment) (all []waiting) {
 			if s.path == f.path || !s.destined || s.spool || !dead(s.path) {
 				break
 			}
-			if instance == "" && i >= len(chain)-2 {
-				break // the live file continues it
-			}
 			w, ok := s.awaits(&c)
 			if !ok {
 				continue
 			}
 			w.before, w.left = chain[:i], chain[i+1:]
+			w.keep = instance == "" && i == len(chain)-2 // the live file continues it
 			all = append(all, w)
 		}
 	}

@@ -49,6 +49,8 @@ func child(role string) error {
 		return childCount(300)
 	case "loop":
 		return childCount(1 << 30)
+	case "forward":
+		return childForward(300)
 	case "full":
 		return childFull()
 	case "full spool":
@@ -205,6 +207,15 @@ func childFull() error {
 
 func startChild(t *testing.T, role string, opts Options) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
+	cmd, out := childCommand(t, role, opts)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, out
+}
+
+func childCommand(t *testing.T, role string, opts Options) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childRole+"="+role, "AUDIT_TEST_PATH="+opts.Path, "AUDIT_TEST_DIR="+opts.DefaultDir,
 		"AUDIT_TEST_STATE="+opts.StateDir, "AUDIT_TEST_FAILURE="+opts.OnFailure, "AUDIT_TEST_SPOOL="+strconv.Itoa(opts.spool))
@@ -213,10 +224,9 @@ func startChild(t *testing.T, role string, opts Options) (*exec.Cmd, *bufio.Scan
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd, bufio.NewScanner(out)
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 8*maxLine)
+	return cmd, lines
 }
 
 // recorded returns the targets of all decisions, by session.
