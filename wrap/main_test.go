@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
@@ -36,13 +37,40 @@ func TestMain(m *testing.M) {
 const hello = `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}` + "\n" +
 	`{"jsonrpc":"2.0","method":"notifications/initialized"}` + "\n"
 
+// rules are the wrapper's own.
+var rules = policy.Config{DenyTools: []string{"rm"}}
+
+// hubOf is the wrapper's hub: TEST_HUB_SOCKET is that on this machine, TEST_HUB_URL another one.
+func hubOf(dir string) *wrap.Hub {
+	hub := &wrap.Hub{Dir: filepath.Join(dir, "state"), Rules: rules, Required: os.Getenv("TEST_HUB_REQUIRED") != "", Version: "test"}
+	if socket := os.Getenv("TEST_HUB_SOCKET"); socket != "" {
+		hub.Destination, hub.Principal = audit.LocalHub, uplink.LocalPrincipal
+		hub.Connect = func() (*uplink.Client, error) {
+			if _, err := os.Stat(socket); err != nil {
+				return nil, uplink.ErrNoHub
+			}
+			return uplink.NewClient(uplink.Options{Socket: socket, Version: "test"})
+		}
+		return hub
+	}
+	if url := os.Getenv("TEST_HUB_URL"); url != "" {
+		hub.Destination = url
+		hub.Connect = func() (*uplink.Client, error) {
+			return uplink.NewClient(uplink.Options{URL: url, Version: "test", Token: func() (string, error) { return "secret", nil }})
+		}
+		hub.Key, _ = uplink.ParseKey(os.Getenv("TEST_HUB_KEY"))
+		return hub
+	}
+	return nil
+}
+
 func asWrap(dir string, argv []string) int {
 	fail := func(err error) int {
 		fmt.Fprintln(os.Stderr, "as-wrap:", err)
 		return wrap.ExitCode(err)
 	}
 	limit, _ := strconv.Atoi(os.Getenv("TEST_MAX_MESSAGE"))
-	log, err := audit.Open(audit.Options{DefaultDir: filepath.Join(dir, "audit"), StateDir: filepath.Join(dir, "heads"), Source: "wrap", Stderr: os.Stderr})
+	log, err := audit.Open(audit.Options{DefaultDir: filepath.Join(dir, "audit"), StateDir: filepath.Join(dir, "heads"), Source: "wrap", Stderr: os.Stderr, Hub: os.Getenv("TEST_HUB_URL")})
 	if err != nil {
 		return fail(err)
 	}
@@ -51,7 +79,7 @@ func asWrap(dir string, argv []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	engine, err := policy.Compile(policy.Config{DenyTools: []string{"rm"}})
+	engine, err := policy.Compile(rules)
 	if err != nil {
 		return fail(err)
 	}
@@ -62,6 +90,7 @@ func asWrap(dir string, argv []string) int {
 	code, err := wrap.Run(context.Background(), wrap.Options{
 		Command: stdio.Command{Args: argv},
 		Remote:  remote,
+		Hub:     hubOf(dir),
 		Guard:   policy.GuardOptions{Server: "srv", Engine: engine, Pins: file.Server("srv", integrity.Config{}), Log: log},
 		In:      os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Limits: wrap.Limits{MaxMessage: limit},

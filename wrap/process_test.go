@@ -37,11 +37,17 @@ type session struct {
 
 func startSession(t *testing.T, env ...string) *session {
 	t.Helper()
+	return startSessionIn(t, t.TempDir(), env...)
+}
+
+// startSessionIn is startSession for a wrapper that is not the first to keep things in that folder.
+func startSessionIn(t *testing.T, dir string, env ...string) *session {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, dir: t.TempDir()}
+	s := &session{t: t, dir: dir}
 	s.cmd = exec.Command(self, "as-wrap", s.dir, self, "as-server")
 	s.cmd.Env = append(os.Environ(), append(env, "TEST_SEEN="+filepath.Join(s.dir, "seen"))...)
 	s.cmd.Stderr = &s.stderr

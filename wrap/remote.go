@@ -95,7 +95,7 @@ func (c *pooledConn) Close() error { return errors.Join(c.Conn.Close(), c.pool.C
 
 // runRemote is Run for a server that is no child. Nobody is there to pass a signal on to: the first one that asks to stop
 // ends the session, the second one the process.
-func (o Options) runRemote(ctx context.Context, guard *policy.Guard) (int, error) {
+func (o Options) runRemote(ctx context.Context, guard *policy.Guard, hub *liaison) (int, error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, stopSignals...)
 	defer signal.Stop(signals)
@@ -110,6 +110,8 @@ func (o Options) runRemote(ctx context.Context, guard *policy.Guard) (int, error
 	}
 	client := stdio.NewConn(o.In, o.Out, stdio.Options{MaxMessage: o.Limits.MaxMessage, MaxDepth: o.Limits.MaxDepth})
 	guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: "session_started"})
+	hub.attend(ctx)
+	defer hub.end()
 	ended := transport.Relay(ctx, client, &remoteConn{conn}, guard, o.Limits.Drain)
 	_ = client.CloseWrite()
 	event := &audit.Event{Kind: audit.Lifecycle, Reason: "session_ended"}

@@ -29,6 +29,7 @@ type Options struct {
 	Remote  *Remote                                   // the server, in place of Command
 	Start   func(stdio.Command) (*stdio.Child, error) // nil: stdio.Start
 	Guard   policy.GuardOptions                       // its Log is closed by the caller
+	Hub     *Hub                                      // nil: there is none
 	In, Out *os.File                                  // the client's side: its requests, our answers
 	Err     io.Writer                                 // receives the server's stderr
 	Limits  Limits
@@ -50,12 +51,19 @@ type Limits struct {
 // Run takes the process's signals: the first one that asks to stop is passed on to the server and starts the protocol's
 // shutdown, a second one kills.
 func Run(ctx context.Context, opt Options) (int, error) {
+	if opt.Guard.Census == nil {
+		opt.Guard.Census = policy.NewCensus(0)
+	}
 	guard, err := policy.NewGuard(opt.Guard)
 	if err != nil {
 		return 0, err
 	}
+	hub, err := opt.newLiaison(ctx, guard)
+	if err != nil {
+		return 0, err
+	}
 	if opt.Remote != nil {
-		return opt.runRemote(ctx, guard)
+		return opt.runRemote(ctx, guard, hub)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, append(stopSignals, passedSignals...)...)
@@ -79,6 +87,8 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	client := stdio.NewConn(opt.In, opt.Out, stdio.Options{MaxMessage: opt.Limits.MaxMessage, MaxDepth: opt.Limits.MaxDepth})
 
 	guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: "server_started"})
+	hub.attend(ctx)
+	defer hub.end()
 	if err := transport.Relay(ctx, client, server, guard, opt.Limits.Drain); err != nil {
 		opt.Log.Debug().Err(err).Msg("server ended")
 	}
