@@ -23,6 +23,7 @@ import (
 // wrapFlags are what `mcpx wrap` takes before the command.
 type wrapFlags struct {
 	name   string
+	hub    string
 	pty    bool
 	remote remoteFlags
 }
@@ -45,9 +46,13 @@ Streamable HTTP in both eras, as the client speaks, or the deprecated HTTP+SSE (
 request that such a server does not answer is answered with an error, and the reason is on stderr. http is
 for this machine; to others it needs --unsafe-http, also for an entry. Proxies of the environment are not used.
 
+Events go to the hub: that of --hub, of hub.url in the configuration, of mcpx login, or else one that runs on this
+machine, which may come and go. Its rules, approvals and revocations hold beside the configuration's and apply at once.
+No message ever waits for it: without it the last rules that it gave stay in effect, and events are sent later.
+
 Exit codes: the server's own, 128+n when signal n ended it. When nothing was started: 127 the command was
 not found, 126 it cannot be executed, 125 anything else (configuration, pins, audit log, a URL that must not
-be used, no event stream at it), 2 the flags. With a remote server: 0 when the client ended the session,
+be used, no event stream at it, a hub that is required and says nothing), 2 the flags. With a remote server: 0 when the client ended the session,
 1 when the server did, 128+n when signal n to mcpx did.`,
 		Example: `  mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
   mcpx wrap --config ~/mcpx.yaml --name filesystem -- npx -y @modelcontextprotocol/server-filesystem /data
@@ -61,6 +66,7 @@ be used, no event stream at it), 2 the flags. With a remote server: 0 when the c
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringVar(&f.name, "name", "", "`NAME` of the server's entry in the configuration, and of its pins")
+	flags.StringVar(&f.hub, "hub", "", "`URL` of the hub that gets the events and says what goes here; local: the one on this machine; none (default: that of the configuration, of mcpx login, else local)")
 	flags.BoolVar(&f.pty, "pty", false, "give the server a pseudo-terminal as stdout, for one that holds its answers back without (not on Windows)")
 	flags.StringVar(&f.remote.url, "url", "", "`URL` of a remote server, in place of a command")
 	flags.StringArrayVar(&f.remote.headers, "header", nil, "`'NAME: VALUE'` sent to the remote server; ${VAR} in it is taken from the environment, where secrets belong (repeatable)")
@@ -107,7 +113,15 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
-	record, err := a.openAudit(c, "wrap", nil)
+	target, err := a.wrapTarget(c, f.hub)
+	if err != nil {
+		return fail(err)
+	}
+	hub, err := a.wrapHub(target, w)
+	if err != nil {
+		return fail(err)
+	}
+	record, err := a.openWrapAudit(c, target)
 	if err != nil {
 		return fail(err)
 	}
@@ -133,6 +147,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 			Inspection: c.Inspection,
 			MaxPages:   c.Limits.MaxPages,
 		},
+		Hub:    hub,
 		In:     in,
 		Out:    out,
 		Err:    a.err,
@@ -271,11 +286,28 @@ func isRelativePath(word string) bool {
 // openAudit opens the audit log for a command that writes to it. stdout takes it where the configuration says so; nil: stderr
 // does, for wrap writes nothing but messages there.
 func (a *app) openAudit(c *config, source string, stdout io.Writer) (*audit.Log, error) {
-	state, err := stateDir()
+	opt, err := a.auditOptions(c, source, stdout)
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Options{
+	return audit.Open(opt)
+}
+
+// openWrapAudit opens the audit log of a wrapper that belongs to a hub, nil for none.
+func (a *app) openWrapAudit(c *config, hub *hubTarget) (*audit.Log, error) {
+	opt, err := a.auditOptions(c, "wrap", nil)
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(destined(opt, hub))
+}
+
+func (a *app) auditOptions(c *config, source string, stdout io.Writer) (audit.Options, error) {
+	state, err := stateDir()
+	if err != nil {
+		return audit.Options{}, err
+	}
+	return audit.Options{
 		Config:     c.Audit,
 		DefaultDir: filepath.Join(state, auditName),
 		StateDir:   filepath.Join(state, headsName),
@@ -283,7 +315,7 @@ func (a *app) openAudit(c *config, source string, stdout io.Writer) (*audit.Log,
 		Version:    buildVersion().Version,
 		Stdout:     stdout,
 		Stderr:     a.err,
-	})
+	}, nil
 }
 
 // serverPins opens the pins of one server, nil where tool integrity is off.
