@@ -1,0 +1,40 @@
+package store
+
+import "github.com/rohitgs28/mcpx/integrity/audit"
+
+// The numbers that events carry in place of words. They stand in files: never change one. 0 is what has none, 255 a word that
+// this version does not know.
+const unknownCode = 255
+
+// kindCodes: the schema has an index of those above 2.
+var kindCodes = map[string]int64{
+	string(audit.Decision): 1, string(audit.Outcome): 2,
+	string(audit.Integrity): 3, string(audit.Lifecycle): 4, string(audit.Anomaly): 5,
+}
+
+// decisionCodes: the schema has an index of 2.
+var decisionCodes = map[string]int64{"allow": 1, deny: 2}
+
+const deny = "deny"
+
+var outcomeCodes = map[string]int64{
+	"ok": 1, "tool_error": 2, "error": 3, "denied": 4, "timeout": 5, "cancelled": 6, "dropped": 7,
+}
+
+func code(codes map[string]int64, word string) int64 {
+	if word == "" {
+		return 0
+	}
+	if n, ok := codes[word]; ok {
+		return n
+	}
+	return unknownCode
+}
+
+// What is wrong with a stored event.
+const (
+	flawGap    = 1 // events before it are missing
+	flawEdited = 2 // it was not written after the one before it
+)
+
+var flaws = map[int64]string{flawGap: ReasonGap, flawEdited: ReasonEdited}

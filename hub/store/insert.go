@@ -1,0 +1,113 @@
+package store
+
+import (
+	"strings"
+	"time"
+
+	"github.com/rohitgs28/mcpx/integrity/audit"
+)
+
+const (
+	perInsert    = 32             // rows that one statement inserts
+	eventColumns = 17             // of table events
+	ahead        = 24 * time.Hour // that a wrapper's clock may be ahead of ours
+)
+
+// store inserts what the walk found.
+func (a *appender) store() error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	id, err := a.w.nextID(a.now)
+	if err != nil {
+		return err
+	}
+	a.out.New = make([]*audit.Record, 0, len(a.walk.found))
+	events := make([]any, 0, perInsert*eventColumns)
+	lines := make([]any, 0, perInsert*2)
+	for left := a.walk.found; len(left) > 0; {
+		n := 1
+		if len(left) >= perInsert {
+			n = perInsert
+		}
+		events, lines = events[:0], lines[:0]
+		for _, f := range left[:n] {
+			if events, err = a.appendEvent(events, id, f); err != nil {
+				return err
+			}
+			lines = append(lines, id, f.raw)
+			a.out.New = append(a.out.New, f.record)
+			id++
+		}
+		if err := a.w.exec(insertEvents[n], events...); err != nil {
+			return err
+		}
+		if err := a.w.exec(insertLines[n], lines...); err != nil {
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
+// The statements, by how many rows they insert.
+var (
+	insertEvents = map[int]string{1: eventsOf(1), perInsert: eventsOf(perInsert)}
+	insertLines  = map[int]string{1: linesOf(1), perInsert: linesOf(perInsert)}
+)
+
+func eventsOf(rows int) string {
+	return `INSERT INTO events (id, chain, seq, at, principal, kind, decision, outcome, flaw,
+		server, target, client, method, rule, host, user, latency) VALUES ` + values(rows, eventColumns)
+}
+
+func linesOf(rows int) string { return `INSERT INTO lines (id, line) VALUES ` + values(rows, 2) }
+
+func values(rows, columns int) string {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	return row + strings.Repeat(","+row, rows-1)
+}
+
+// appendEvent appends the columns of an event.
+func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error) {
+	r := f.record
+	at := r.Time.UnixMilli()
+	if r.Time.After(a.now.Add(ahead)) {
+		at = a.now.UnixMilli()
+	}
+	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, //nolint:gosec // below maxSeq
+		code(kindCodes, string(r.Kind)), code(decisionCodes, r.Decision), code(outcomeCodes, r.Outcome), f.flaw)
+	day := dayOf(a.now)
+	for _, text := range [...]string{r.Server, r.Target, r.Client, r.Method, r.Rule, r.Host, r.User} {
+		id, err := a.w.text(text, day)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, id)
+	}
+	if r.Kind != audit.Outcome || !(r.LatencyMS >= 0 && r.LatencyMS < 1e12) {
+		return append(to, nil), nil
+	}
+	return append(to, int64(r.LatencyMS*1000)), nil
+}
+
+func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
+func dayOf(t time.Time) int64  { return t.Unix() / 86400 }
+
+// nextID returns the id of the next event, and keeps when it arrives. Ids rise also where all events were removed.
+func (w *writer) nextID(now time.Time) (int64, error) {
+	var last, first int64
+	if err := w.one(`SELECT coalesce(max(id), 0) FROM events`, nil, &last); err != nil {
+		return 0, err
+	}
+	var hour int64
+	err := w.one(`SELECT first, hour FROM arrivals ORDER BY first DESC LIMIT 1`, nil, &first, &hour)
+	if err != nil && !isNone(err) {
+		return 0, err
+	}
+	next := max(last+1, first)
+	if err == nil && hour == hourOf(now) {
+		return next, nil
+	}
+	return next, w.exec(`INSERT OR REPLACE INTO arrivals (first, hour) VALUES (?, ?)`, next, hourOf(now))
+}
