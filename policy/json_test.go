@@ -109,8 +109,7 @@ func TestEveryFieldIsSpelledInJSONAsInYAML(t *testing.T) {
 		reflect.TypeFor[Config](), reflect.TypeFor[Override](), reflect.TypeFor[ServerRequests](),
 		reflect.TypeFor[ToolRule](), reflect.TypeFor[Constraint](),
 	} {
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
 			name := f.Tag.Get("yaml")
 			if want := name + ",omitzero"; name == "" || f.Tag.Get("json") != want {
 				t.Errorf("%v.%s: json tag %q, want %q", typ, f.Name, f.Tag.Get("json"), want)

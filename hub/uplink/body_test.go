@@ -65,8 +65,7 @@ func TestReadBody(t *testing.T) {
 			}
 			got, err := ReadBody(r, limit, limit)
 			var status int
-			var refused *StatusError
-			if errors.As(err, &refused) {
+			if refused, ok := errors.AsType[*StatusError](err); ok {
 				status = refused.Status
 			}
 			if status != row.status || (err != nil) != (row.status != 0) || string(got) != row.want {
@@ -78,6 +77,26 @@ func TestReadBody(t *testing.T) {
 	r.Header["Content-Encoding"] = []string{"gzip", "gzip"}
 	if _, err := ReadBody(r, limit, limit); err == nil {
 		t.Error("took two encodings")
+	}
+}
+
+// An endless reader counts what is taken of it.
+type endless struct{ taken int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.taken += len(p)
+	if e.taken > 1<<20 {
+		return 0, errors.New("somebody reads without limit")
+	}
+	return len(p), nil
+}
+
+func TestNoMoreIsReadThanMayBe(t *testing.T) {
+	for _, size := range []int64{-1, 10, 1 << 40} {
+		var src endless
+		if _, err := readAll(&src, size, 1000); !errors.Is(err, errTooLarge) || src.taken > 1001 {
+			t.Errorf("size %d: %d bytes taken, %v", size, src.taken, err)
+		}
 	}
 }
 

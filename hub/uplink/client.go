@@ -84,6 +84,7 @@ func (c *Client) Policy(ctx context.Context, server, etag string) (document []by
 	if err != nil {
 		return nil, "", err
 	}
+	defer response.Body.Close()
 	defer drain(response.Body)
 	if response.StatusCode == http.StatusNotModified && etag != "" {
 		return nil, etag, nil
@@ -223,6 +224,7 @@ func (c *Client) call(ctx context.Context, what string, r request, answer any) e
 	if err != nil {
 		return err
 	}
+	defer response.Body.Close()
 	defer drain(response.Body)
 	switch status := response.StatusCode; {
 	case status == http.StatusConflict && r.behind:

@@ -133,8 +133,7 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 
 // unreachable says in short why there is no answer.
 func (c *Client) unreachable(err error) error {
-	var wrapped *url.Error // names the method and URL, which the caller knows
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok { // it names the method and URL, which the caller knows
 		err = wrapped.Err
 	}
 	local := c.opt.Socket != "" || strings.HasPrefix(c.base, "http:")
@@ -154,8 +153,7 @@ func validToken(text string) bool {
 	return text != ""
 }
 
-// drain reads the little that is left of an answer, and closes it.
-func drain(body io.ReadCloser) {
+// drain reads the little that is left of an answer.
+func drain(body io.Reader) {
 	_, _ = io.CopyN(io.Discard, body, maxDrain) // it is only about the connection
-	body.Close()
 }

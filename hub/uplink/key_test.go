@@ -61,7 +61,7 @@ func TestLoadKeyRefuses(t *testing.T) {
 		{"not PEM", "s3cr3t", "not a PKCS#8 key"},
 		{"broken", "-----BEGIN PRIVATE KEY-----\nczNjcjN0\n-----END PRIVATE KEY-----\n", "not a PKCS#8 key"},
 		{"another kind of key", string(ecKey), "not Ed25519"},
-		{"endless", strings.Repeat("x", maxKeyFile) + string(ecKey), "not a PKCS#8 key"},
+		{"endless", strings.Repeat("x", maxKeyFile) + "\n" + string(ecKey), "not a PKCS#8 key"},
 	} {
 		path := filepath.Join(t.TempDir(), "hub.key")
 		if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
