@@ -111,6 +111,9 @@ func (c Constraint) compile() check {
 	if d, ok := parseDecimal([]byte(c.Max)); ok {
 		k.max = &d
 	}
+	if c.Within != nil {
+		k.within = []place{} // and not nil, where all roots are those of another system
+	}
 	for _, root := range c.Within {
 		dir, err := parseRoot(root, onWindows)
 		if err == nil {

@@ -120,8 +120,15 @@ func parseRoot(text string, windows bool) (place, error) {
 	return p, nil
 }
 
+// checkRoot takes the directories of either kind of system: a hub has one policy for wrappers on both. A path is inside none of
+// those of the other kind.
 func checkRoot(text string) error {
 	_, err := parseRoot(text, onWindows)
+	if err != nil {
+		if _, other := parseRoot(text, !onWindows); other == nil {
+			return nil
+		}
+	}
 	return err
 }
 

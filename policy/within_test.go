@@ -216,3 +216,22 @@ func TestWithinRootsMustBePlain(t *testing.T) {
 		}
 	}
 }
+
+// A hub has one policy for wrappers on all systems.
+func TestRootsOfAnotherSystemHoldNothing(t *testing.T) {
+	foreign := `C:\data`
+	if onWindows {
+		foreign = "/data"
+	}
+	for _, within := range []Strings{{foreign}, {foreign, foreign}} {
+		e := mustCompile(t, Config{ToolRules: map[string]ToolRule{"t": {Args: map[string]Constraint{"path": {Within: within}}}}})
+		for _, path := range []string{"/data/x", "C:/data/x", `C:\\data\\x`, "/", "x"} {
+			if d := e.Call([]byte("t"), []byte(`{"path":"`+path+`"}`)); d.Allow {
+				t.Errorf("%v: %s passes", within, path)
+			}
+		}
+		if d := e.Call([]byte("t"), nil); d.Allow {
+			t.Errorf("%v: nothing passes", within)
+		}
+	}
+}

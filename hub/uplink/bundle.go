@@ -63,8 +63,8 @@ func (b *Bundle) check() error {
 		pinned[target] = true
 	}
 	for _, r := range b.Revoked {
-		if r.Tool == "" {
-			return errors.New("a revocation names no tool")
+		if err := (policy.Config{DenyTools: []string{policy.Literal(r.Tool)}}).Validate(); err != nil {
+			return fmt.Errorf("revocation of %q: no policy can deny it: %w", r.Tool, err)
 		}
 	}
 	return nil

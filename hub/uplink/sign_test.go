@@ -150,6 +150,7 @@ func TestOpenFailsClosed(t *testing.T) {
 		{"pin twice", whole(`,"pins":[{"kind":"tool","name":"x","digest":"d"},{"kind":"tool","name":"x","digest":"e"}]`), true},
 		{"pin without digest", whole(`,"pins":[{"kind":"tool","name":"x","digest":""}]`), true},
 		{"revocation of nothing", whole(`,"revoked":[{"tool":""}]`), true},
+		{"revocation of what no policy can name", whole(`,"revoked":[{"tool":"a\u202eb"}]`), true},
 		{"label that hides something", whole(`,"layers":[{"label":"hub\u202e","policy":{}}]`), true},
 		{"member twice", whole(`,"revoked":[{"tool":"x"}],"revoked":[]`), false},
 		{"member in other case", whole(`,"Serial":9`), true},
