@@ -74,6 +74,7 @@ func (a *app) complain(err error) {
 const (
 	groupUse   = "use"
 	groupTrust = "trust"
+	groupWell  = "well"
 	groupOther = "other"
 )
 
@@ -85,7 +86,10 @@ func (a *app) rootCommand() *cobra.Command {
 policy, notices when the server changes what it says about its tools, and records every decision.`,
 		Example: `  mcpx demo                                       see it work, without any configuration
   mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
+  mcpx hub                                        see and steer all wrappers of this user
+  mcpx login https://hub.example.com              belong to a team's hub
   mcpx hub -c mcpx.yaml --watch                   one address for all servers of the file
+  mcpx doctor                                     what is not covered, changed or broken?
   mcpx check mcpx.yaml                            is this configuration sound?
   mcpx policy explain --server filesystem --tool write_file --args '{"path":"/data/x"}'
   mcpx audit tail -f                              watch decisions as they are made`,
@@ -104,6 +108,7 @@ policy, notices when the server changes what it says about its tools, and record
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Use:"},
 		&cobra.Group{ID: groupTrust, Title: "Rules, pins and records:"},
+		&cobra.Group{ID: groupWell, Title: "Is all well:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
@@ -114,9 +119,10 @@ policy, notices when the server changes what it says about its tools, and record
 	}
 	wrap := a.wrapCommand()
 	_ = wrap.RegisterFlagCompletionFunc("name", a.completeServers)
-	add(groupUse, wrap, a.hubCommand(), a.checkCommand(), a.demoCommand())
+	add(groupUse, wrap, a.clientsCommand(), a.hubCommand(), a.loginCommand(), a.logoutCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
-	add(groupOther, a.configCommand(), a.healthCommand(), a.versionCommand())
+	add(groupWell, a.doctorCommand(), a.checkCommand(), a.healthCommand())
+	add(groupOther, a.configCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetUsageTemplate(root.UsageTemplate() + rootHelpTail)
@@ -133,8 +139,8 @@ Exit codes:
 Environment:
   MCPX_CONFIG      the configuration file, where --config names none; else ./mcpx.yaml,
                    else mcpx/mcpx.yaml in $XDG_CONFIG_HOME (~/.config)
-  MCPX_STATE_DIR   pins and audit log of servers without a configuration file
-                   (default: mcpx in $XDG_STATE_HOME, ~/.local/state)
+  MCPX_STATE_DIR   what mcpx remembers: audit log, login, the store of a hub, pins of servers
+                   without a configuration file (default: mcpx in $XDG_STATE_HOME, ~/.local/state)
   Servers that mcpx starts do not see variables named MCPX_*.
 {{end}}`
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -49,6 +50,10 @@ func (a *app) hubFor(c *config, flag string) (*hubTarget, error) {
 	case hubLocal:
 		return t, t.takeLocal()
 	}
+	if longestSocket > 0 && filepath.IsAbs(flag) { // of a hub that was started with --socket
+		t.Destination, t.Socket = audit.LocalHub, flag
+		return t, nil
+	}
 	enrolled, err := readLogin()
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (t *hubTarget) configure(c *config) error {
 		if err != nil {
 			return fmt.Errorf("hub.key of %s: %w", c.Path, err)
 		}
-		if t.Key != (uplink.Key{}) && t.Key != key {
+		if !t.Key.IsZero() && t.Key != key {
 			return fmt.Errorf("hub.key of %s is not the key that `mcpx login` found at %s: find out which one is right, then change the file or log in again", c.Path, t.URL)
 		}
 		t.Key = key
@@ -184,7 +189,7 @@ func (a *app) hubClient(flag string) (*uplink.Client, *hubTarget, error) {
 		client.Close()
 		return nil, nil, t.explain(err)
 	}
-	if t.Key != (uplink.Key{}) && identity.Key != t.Key {
+	if !t.Key.IsZero() && identity.Key != t.Key {
 		client.Close()
 		return nil, nil, t.otherKey(identity.Key)
 	}
@@ -201,6 +206,8 @@ func (t *hubTarget) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, uplink.ErrNoHub) && t.URL != "":
+		return fmt.Errorf("nobody answers at %s: is the hub running, and is that its address? %w", t, err)
 	case errors.Is(err, uplink.ErrNoHub):
 		return fmt.Errorf("there is no hub at %s: start one with `mcpx hub`, or enrol at your team's with `mcpx login URL`", t)
 	case answered && status.Status == http.StatusUnauthorized:

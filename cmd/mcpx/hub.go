@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 type hubFlags struct {
 	listen string
 	watch  bool
+	socket string // "": where wrappers look for it
 }
 
 // gcPercent lets a gateway, whose heap is a few megabytes, collect less often: with 16 calls in flight that is a tenth of its
@@ -31,25 +33,30 @@ func (a *app) hubCommand() *cobra.Command {
 	var f hubFlags
 	cmd := &cobra.Command{
 		Use:   "hub [flags]",
-		Short: "Serve all servers of the configuration over HTTP, as a gateway",
-		Long: `hub is one address for all servers of mcpx.yaml: http://ADDRESS/mcp/NAME is the server NAME, whether it has a
+		Short: "Run the hub: what wrappers report to and take rules from, and a gateway to servers",
+		Long: `hub is the place where all wrappers come together. Without a configuration it listens on this machine alone: wrappers of
+this user find it by themselves, send it the events of their audit logs, and take rules, approved pins and revocations
+from it. ` + "`mcpx hub status`" + ` shows them all. Other machines need a token and its URL: see ` + "`mcpx hub token create --help`" + `.
+
+It is also one address for all servers of mcpx.yaml: http://ADDRESS/mcp/NAME is the server NAME, whether it has a
 url or a command. It decides on every message as wrap does, by the same policy, pins and audit log, and adds what
-only a gateway can: authentication, limits per client, one child for many clients, health and metrics.
+only a gateway can: authentication, limits per client, one child for many clients, health and metrics. The policy of
+each entry, also of one with a name and a policy alone, binds wrappers of that name as well.
 
 The configuration is read again on SIGHUP, and with --watch after every change of the file; SIGHUP also reads again
 what the file names, such as a token_file. A file with problems is refused whole: what was served goes on, and one
-line of the log names all problems. What is under way ends by the rules under which it began. The audit log is opened
-once: a change of its section waits for a restart.
+line of the log names all problems. What is under way ends by the rules under which it began. Audit log and store are
+opened once: a change of their sections waits for a restart.
 
 SIGINT and SIGTERM end the hub after what is under way; a second one ends it at once. The log goes to stderr, as
-JSON where that is no terminal; its level is info unless --log-level says otherwise. Entries with a name and a policy
-alone are for wrap, and not served.
+JSON where that is no terminal; its level is info unless --log-level says otherwise.
 
 For compatibility, flags alone start the hub as well: mcpx -c mcpx.yaml -watch.
 
-Exit codes: 0 ended by a signal, 1 failed (configuration, address, audit log), 2 the flags.`,
-		Example: `  mcpx hub -c mcpx.yaml
-  mcpx hub --watch --listen 127.0.0.1:9000
+Exit codes: 0 ended by a signal, 1 failed (configuration, address, store, audit log), 2 the flags.`,
+		Example: `  mcpx hub                                   for the wrappers of this user
+  mcpx hub -c mcpx.yaml --watch --listen 127.0.0.1:9000
+  mcpx hub token create --name alice         let another machine use it
   curl -s http://127.0.0.1:9000/health`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +69,10 @@ Exit codes: 0 ended by a signal, 1 failed (configuration, address, audit log), 2
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "", "`ADDRESS` to listen on, in place of the configuration's; port 0 takes a free one")
 	flags.BoolVar(&f.watch, "watch", false, "read the configuration again whenever the file changes")
+	flags.StringVar(&f.socket, "socket", "", "`PATH` of the socket for this user's own wrappers, which then need --hub PATH; none: no such socket")
 	_ = cmd.RegisterFlagCompletionFunc("listen", cobra.NoFileCompletions)
+	cmd.AddCommand(a.hubTokenCommand())
+	cmd.AddCommand(a.hubAdminCommands()...)
 	return cmd
 }
 
@@ -92,22 +102,27 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 	if err != nil {
 		return err
 	}
-	record, err := a.openAudit(s.current.Load(), "hub", a.out)
+	service, err := a.openService(ctx, s, f)
 	if err != nil {
 		return err
 	}
 	gateway, err := hub.New(ctx, cfg, hub.Options{
-		Log:     s.log,
-		Record:  record,
-		Pins:    s.pins,
-		Version: buildVersion().Version,
-		Started: func(address string) { s.started(address, cfg) },
+		Log:        s.log,
+		Record:     service.record,
+		Pins:       s.pins,
+		Version:    buildVersion().Version,
+		Store:      service.store,
+		Key:        service.key,
+		Local:      service.door,
+		LocalToken: service.secret,
+		Listen:     s.listenAt,
+		Started:    func(address string) { s.started(address, cfg, service) },
 	})
 	if err != nil {
-		return errors.Join(err, record.Close())
+		return errors.Join(err, service.close())
 	}
 	err = serveHub(ctx, gateway, s, watch, hangups)
-	return errors.Join(err, record.Close())
+	return errors.Join(err, service.close())
 }
 
 // A gateway is what runs here of [hub.Hub].
@@ -149,8 +164,10 @@ func hubPins(c *config) (*integrity.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Path == "" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make the state folder: %w", err)
+		}
+	}
 	return integrity.Open(path)
 }
-
-// errNoConfig is what a hub without a file says: it would serve nothing.
-var errNoConfig = fmt.Errorf("there is no configuration to serve: name one with --config or $%s, or write %s here (`mcpx help` says where it is looked for)", configVariable, configName)

@@ -34,6 +34,10 @@ func (c *config) gateway() (cfg hub.Config, unserved []string, err error) {
 	}
 	var problems []problem
 	for _, s := range c.Servers {
+		if cfg.Policies == nil {
+			cfg.Policies = map[string]policy.Config{}
+		}
+		cfg.Policies[s.Name] = s.Policy // binds wrappers of that name, whoever serves it
 		switch {
 		case s.URL == "" && s.Command == "":
 			unserved = append(unserved, s.Name)
@@ -107,9 +111,12 @@ func (c *config) problemAt(path string, err error) problem {
 	return problem{Line: where.line, Column: where.column, Path: path, Message: err.Error()}
 }
 
-// exposed reports whether anyone who reaches the address of the gateway from elsewhere may use it.
+// exposed reports whether anyone who reaches the address of the gateway from elsewhere may use a server of it.
 func exposed(cfg hub.Config) bool {
-	host, _, err := net.SplitHostPort(cfg.Listen)
-	local := err == nil && loopback(host)
-	return !local && !cfg.Auth.Enabled && cfg.TLS.ClientCAFile == ""
+	return beyondLoopback(cfg.Listen) && !cfg.Auth.Enabled && cfg.TLS.ClientCAFile == "" && len(cfg.Servers) > 0
+}
+
+func beyondLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err != nil || !loopback(host)
 }

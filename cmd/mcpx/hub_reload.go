@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"reflect"
 	"slices"
@@ -14,12 +17,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/rohitgs28/mcpx/hub"
+	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/hub/store"
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/integrity"
 )
 
 // hubSettings reads the configuration of a running hub, again and again, and says what follows from it.
 type hubSettings struct {
-	path   string // of the file, absolute
+	path   string // of the file, "" without one
 	listen string // --listen: wins over the file
 	log    zerolog.Logger
 	stderr io.Writer // for the warning that is no line of a log
@@ -42,17 +48,20 @@ func (a *app) hubSettings(f hubFlags) (*hubSettings, error) {
 	if err != nil {
 		return nil, err
 	}
-	if path == "" {
-		return nil, errNoConfig
+	if path == "" && f.watch {
+		return nil, &exitError{exitUsage, fmt.Errorf("--watch: there is no configuration file to watch: name one with --config or $%s, or write %s here", configVariable, configName)}
 	}
 	return &hubSettings{path: path, listen: f.listen, log: a.serviceLogger(), stderr: a.err}, nil
 }
 
 // read reads the file and makes it the current one.
 func (s *hubSettings) read() (hub.Config, error) {
-	c, err := readConfig(s.path)
-	if err != nil {
-		return hub.Config{}, err
+	c := defaults()
+	if s.path != "" {
+		var err error
+		if c, err = readConfig(s.path); err != nil {
+			return hub.Config{}, err
+		}
 	}
 	cfg, unserved, err := c.gateway()
 	if err != nil {
@@ -70,9 +79,9 @@ func (s *hubSettings) read() (hub.Config, error) {
 	}
 	s.current.Store(c)
 	if len(unserved) > 0 && !slices.Equal(unserved, s.unserved) {
-		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are for wrap: not served")
+		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are rules for wrappers: the gateway does not serve them")
 	}
-	if len(cfg.Servers) == 0 {
+	if len(cfg.Servers) == 0 && len(c.Servers) == 0 && s.path != "" {
 		s.log.Warn().Str("file", s.path).Msg("no entry has a url or a command: nothing is served")
 	}
 	s.unserved = unserved
@@ -91,11 +100,30 @@ func (s *hubSettings) pins(server string) (*integrity.Pins, error) {
 	return lock.Server(server, inspection), nil
 }
 
-// started says that the gateway listens, and warns if anyone may use it.
-func (s *hubSettings) started(address string, cfg hub.Config) {
-	s.log.Info().Str("address", address).Strs("servers", servedNames(cfg)).Str("auth", authMode(cfg)).
-		Bool("tls", cfg.TLS.CertFile != "").Str("config", s.path).Msg("mcpx hub is listening")
+// listenAt is net.Listen, but that a hub which nobody has configured takes another port where the usual one is in use.
+func (s *hubSettings) listenAt(network, address string) (net.Listener, error) {
+	listener, err := net.Listen(network, address)
+	if err == nil || s.path != "" || s.listen != "" {
+		return listener, err
+	}
+	host, _, splitErr := net.SplitHostPort(address)
+	if splitErr != nil {
+		return nil, err
+	}
+	s.log.Warn().Err(err).Msg("the usual address cannot be used: taking a free port (--listen names another)")
+	return net.Listen(network, net.JoinHostPort(host, "0"))
+}
+
+// started says that the hub listens, and where it keeps what. It warns if anyone may use it.
+func (s *hubSettings) started(address string, cfg hub.Config, v *hubService) {
+	line := s.log.Info().Str("address", address).Strs("servers", servedNames(cfg)).Str("auth", authMode(cfg)).
+		Bool("tls", cfg.TLS.CertFile != "").Str("config", cmp.Or(s.path, hubNone))
+	if v.store != nil {
+		line = line.Str("store", v.home.store).Str("key", uplink.PublicKey(v.key).String()).Str("local", cmp.Or(v.at, hubNone))
+	}
+	line.Msg("mcpx hub is listening")
 	s.warn(address, cfg)
+	s.warnOfTokens(address, cfg, v)
 }
 
 // reload puts the file into effect as it is now, or leaves everything as it is and says why in one line.
@@ -113,6 +141,9 @@ func (s *hubSettings) reload(g gateway) {
 	s.log.Info().Strs("servers", servedNames(cfg)).Str("auth", authMode(cfg)).Msg("configuration reloaded")
 	if now := s.current.Load(); !reflect.DeepEqual(before.Audit, now.Audit) {
 		s.log.Warn().Msg("the section audit has changed: that waits for a restart")
+	}
+	if before.Store != s.current.Load().Store {
+		s.log.Warn().Msg("the section store has changed: that waits for a restart")
 	}
 	s.warn(cfg.Listen, cfg)
 }
@@ -152,6 +183,48 @@ func (s *hubSettings) warn(address string, cfg hub.Config) {
 		fmt.Fprintf(s.stderr, exposedWarning, printable(address), strings.Join(servedNames(cfg), ", "))
 	}
 	s.warned = true
+}
+
+// plainWarning is for whoever has others send their tokens to an address that does not hide them.
+const plainWarning = `
+************************************************************************
+*  WARNING: HUB TOKENS REACH THIS ADDRESS IN THE CLEAR                 *
+************************************************************************
+mcpx hub has tokens for other machines, and listens on %s without TLS.
+mcpx itself sends a token over https only; unless something in front of
+the hub speaks TLS for it, others cannot use it.
+
+Do one of these:
+  - give it a certificate:        tls: { cert_file: …, key_file: … }
+  - put a proxy with TLS before it
+  - listen on this machine only:  listen: 127.0.0.1:8080
+
+`
+
+// warnOfTokens warns where tokens for other machines exist and the way there is open, and of names in clients that nobody can
+// have: such an override would look like protection.
+func (s *hubSettings) warnOfTokens(address string, cfg hub.Config, v *hubService) {
+	if v.store == nil {
+		return
+	}
+	tokens, err := v.store.Tokens(context.Background())
+	if err != nil {
+		s.log.Warn().Err(err).Msg("the tokens cannot be listed")
+		return
+	}
+	if len(tokens) > 0 && beyondLoopback(cfg.Listen) && cfg.TLS.CertFile == "" {
+		fmt.Fprintf(s.stderr, plainWarning, printable(address))
+	}
+	if cfg.Auth.Enabled && cfg.Auth.Type == authOAuth {
+		return
+	}
+	for name := range cfg.Clients {
+		known := slices.ContainsFunc(tokens, func(t store.Token) bool { return t.Name == name }) ||
+			slices.ContainsFunc(cfg.Auth.Clients, func(c auth.Client) bool { return c.Name == name })
+		if !known {
+			s.log.Warn().Str("client", name).Msg("clients has rules for a name that neither auth.clients nor a hub token has")
+		}
+	}
 }
 
 func servedNames(cfg hub.Config) []string {

@@ -21,7 +21,7 @@ const (
 	doorName   = "hub.json"   // in the state folder: how to reach the hub where it has no socket
 	hubName    = "hub"        // folder in the state folder, of the hub itself
 	storeName  = "hub.db"     // there: what it knows
-	keyName    = "key.pem"    // there: what it signs with
+	keyName    = "hub.key"    // beside it: what it signs with
 
 	configVariable = "MCPX_CONFIG"
 	stateVariable  = "MCPX_STATE_DIR"

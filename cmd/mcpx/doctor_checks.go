@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+)
+
+func ok(format string, args ...any) finding {
+	return finding{Severity: wellFound, What: fmt.Sprintf(format, args...)}
+}
+
+// checks lists what the doctor looks at, in the order in which one would mend it.
+func (a *app) checks() []check {
+	return []check{
+		{"configuration", a.checkConfig},
+		{"audit log", a.checkAudit},
+		{"pins", a.checkPins},
+		{"hub", a.checkHub},
+		{"rules of the hub", a.checkBundles},
+		{"clients", a.checkClients},
+		{"servers", a.checkServers},
+	}
+}
+
+func (a *app) checkConfig(context.Context) []finding {
+	c, err := a.loadConfig()
+	if bad, isProblems := errors.AsType[*configError](err); isProblems {
+		var found []finding
+		for _, p := range bad.Problems {
+			found = append(found, finding{Severity: problemFound, What: p.text(bad.File), Fix: "until the file is right, nothing that uses it starts"})
+		}
+		return found
+	}
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error()}}
+	}
+	if c.Path == "" {
+		return []finding{ok("there is no configuration file: servers run without rules, under pins and audit log")}
+	}
+	found := []finding{ok("%s, %s", count(len(c.Servers), "server"), count(c.rules(), "rule"))}
+	found[0].Where = c.Path
+	if c.Inspection.ToolIntegrity == "off" {
+		found = append(found, finding{Severity: noteFound, What: "tool integrity is off: a server may change its tools unseen", Fix: "inspection.tool_integrity: enforce"})
+	}
+	if runtime.GOOS != "windows" {
+		if info, err := os.Stat(c.Path); err == nil && info.Mode().Perm()&0o022 != 0 {
+			found = append(found, finding{Severity: problemFound, What: "others may change the configuration", Where: c.Path, Fix: "chmod go-w " + c.Path})
+		}
+	}
+	return found
+}
+
+// maxDoctorLog bounds the audit log that is verified in passing, in bytes.
+const maxDoctorLog = 64 << 20
+
+func (a *app) checkAudit(context.Context) []finding {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil // said already
+	}
+	switch {
+	case c.Audit.Enabled != nil && !*c.Audit.Enabled:
+		return []finding{{Severity: noteFound, What: "auditing is off: nothing is recorded, and a hub gets no events", Fix: "audit.enabled: true"}}
+	case c.Audit.Output != "" && c.Audit.Output != "file":
+		return []finding{{Severity: noteFound, What: "the audit log goes to " + c.Audit.Output + ": a hub gets no events", Fix: "audit.output: file"}}
+	}
+	path, err := a.auditPath()
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error()}}
+	}
+	if err := writable(path); err != nil {
+		return []finding{{Severity: problemFound, What: "the audit log cannot be written: " + err.Error(), Where: path, Fix: "give it to the user that mcpx runs as, or name another with audit.path"}}
+	}
+	size := sizeOf(path)
+	switch {
+	case size < 0:
+		return []finding{{Severity: wellFound, What: "nothing is recorded yet", Where: path}}
+	case size > maxDoctorLog:
+		return []finding{{Severity: noteFound, What: fmt.Sprintf("the audit log has %d MB and was not verified here", size/1e6), Where: path, Fix: "mcpx audit verify"}}
+	}
+	heads, err := statePath(headsName)
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error()}}
+	}
+	result, err := audit.Verify(heads, path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []finding{{Severity: wellFound, What: "nothing is recorded yet", Where: path}}
+	case err != nil:
+		return []finding{{Severity: problemFound, What: err.Error(), Where: path}}
+	case !result.Intact():
+		return []finding{{Severity: problemFound, What: fmt.Sprintf("the audit log is not what was written: %s, the first: %s", count(len(result.Problems), "problem"), result.Problems[0]), Where: path, Fix: "mcpx audit verify"}}
+	}
+	sound := ok("%s in %s, intact", count(result.Events, "event"), count(len(result.Chains), "chain"))
+	sound.Where = path
+	return []finding{sound}
+}
+
+// writable tries whether events can be added to a log, without leaving anything behind.
+func writable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		parent := filepath.Dir(filepath.Clean(path))
+		if parent == filepath.Clean(path) {
+			return err
+		}
+		return writable(parent)
+	case err != nil:
+		return err
+	case info.IsDir():
+		probe, err := os.CreateTemp(path, ".doctor-*")
+		if err != nil {
+			return err
+		}
+		return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	default:
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	}
+}
+
+// sizeOf sums the files of a log, in bytes; -1 where there is none.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	if !info.IsDir() {
+		return info.Size()
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return -1
+	}
+	var sum int64
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum
+}
+
+func (a *app) checkPins(context.Context) []finding {
+	if _, err := a.loadConfig(); err != nil {
+		return nil // said already
+	}
+	path, err := a.lockPath()
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error()}}
+	}
+	file, err := integrity.Open(path)
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error(), Where: path, Fix: "mend the file, or take it from version control"}}
+	}
+	var found []finding
+	pinned := 0
+	for _, e := range file.Entries("") {
+		if e.Status == integrity.Same {
+			pinned++
+			continue
+		}
+		server := integrity.Visible(e.Server)
+		found = append(found, finding{
+			Severity: problemFound, Where: path,
+			What: fmt.Sprintf("%s: %s: %s", server, e.Target, pinState(e)),
+			Fix:  fmt.Sprintf("mcpx pins diff %s, then mcpx pins approve %s", server, server),
+		})
+	}
+	if len(found) == 0 {
+		found = append(found, finding{Severity: wellFound, What: count(pinned, "definition") + " pinned, nothing waits for review", Where: path})
+	}
+	return found
+}
+
+// few lists names, but not a crowd of them.
+func few(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
