@@ -53,8 +53,11 @@ func lineStarts(text []byte) []int {
 	return starts
 }
 
-// line is the index of the line that an offset is in.
+// line is the index of the line that an offset is in; behind the last one there is another.
 func (d diffSide) line(offset int) int {
+	if offset == len(d.text) && bytes.HasSuffix(d.text, []byte("\n")) {
+		return len(d.starts)
+	}
 	return max(0, sort.SearchInts(d.starts, offset+1)-1)
 }
 
@@ -182,12 +185,12 @@ func secrets(source []byte, n *node) []edit {
 		starts = append(starts, n.start)
 		for _, m := range n.members {
 			starts = append(starts, m.start)
-			walk(m.value, hide || slices.ContainsFunc(secretive, func(s string) bool { return strings.EqualFold(s, m.key) }) || Secret(m.key))
+			walk(m.value, hide || slices.ContainsFunc(secretive, func(s string) bool { return strings.EqualFold(s, m.key) }) || secretName(m.key))
 		}
 		for i, e := range n.elems {
 			walk(e, hide || SecretArg(texts(n), i))
 		}
-		if hide && len(n.members)+len(n.elems) == 0 && n.kind != boolean {
+		if (hide || secretURL(n.text)) && (n.kind == text || n.kind == other) {
 			end := n.end
 			if !n.raw {
 				end = -1
@@ -209,14 +212,20 @@ func secrets(source []byte, n *node) []edit {
 
 // SecretArg reports whether the i-th of some arguments looks like a secret: --token=x, or what follows --token.
 func SecretArg(args []string, i int) bool {
-	if flag, _, ok := strings.Cut(args[i], "="); ok && Secret(flag) {
+	if flag, _, ok := strings.Cut(args[i], "="); ok && secretName(flag) {
 		return true
 	}
-	return i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && Secret(args[i-1]) && !strings.HasPrefix(args[i], "--")
+	return i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && secretName(args[i-1]) && !strings.HasPrefix(args[i], "--")
 }
 
-// Secret reports whether a name looks like that of a secret.
-func Secret(name string) bool {
+// secretURL reports whether a text is a URL with a user or a query, where keys often are.
+func secretURL(text string) bool {
+	_, rest, ok := strings.Cut(text, "://")
+	return ok && strings.ContainsAny(rest, "?@")
+}
+
+// secretName reports whether a name looks like that of a secret.
+func secretName(name string) bool {
 	name = strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 	return slices.ContainsFunc([]string{"token", "secret", "password", "passwd", "apikey", "accesskey", "privatekey", "credential", "bearer"},
 		func(word string) bool { return strings.Contains(name, word) })

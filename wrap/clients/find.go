@@ -18,6 +18,7 @@ type File struct {
 	Scope   Scope
 	Servers []Server
 	Err     error // why it cannot be used; then there are no servers
+	Many    bool  // one of any number of files that the client reads beside its main one
 
 	new    bool // there is no such file yet
 	format format
@@ -76,6 +77,7 @@ func Find(env Env) []File {
 				}
 				seen[path] = true // the same file in two places of the table, or home is the project
 				files = append(files, read(client, p, path, env.Self))
+				files[len(files)-1].Many = strings.Contains(p.path, "*")
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -140,6 +141,11 @@ func TestDiffShowsLinesAndNoSecrets(t *testing.T) {
 			"--- file\n+++ file\n@@ -2,8 +2,8 @@\n   \"mcpServers\": {\n     \"a\": {\n       \"env\": {\"TOKEN\": …},\n-      \"command\": \"a\",\n-      \"args\": [\"--api-key\", …, …]\n+      \"command\": \"/opt/mcpx/mcpx\",\n+      \"args\": [\"wrap\", \"--name\", \"a\", \"--\", \"a\", \"--api-key\", …, …]\n     },\n     \"x1\": {},\n     \"x2\": {},\n@@ -12,6 +12,6 @@\n     \"x5\": {},\n     \"x6\": {},\n     \"x7\": {},\n-    \"b\": {\"command\": \"b\"}\n+    \"b\": {\"command\": \"/opt/mcpx/mcpx\", \"args\": [\"wrap\", \"--name\", \"b\", \"b\"]}\n   }\n }\n",
 		},
 		{
+			"a URL with a key", "cursor",
+			"{\n  \"mcpServers\": {\n    \"b\": {\"command\": \"b\"},\n    \"a\": {\"url\": \"https://x/?k=hunter2\"}\n  }\n}",
+			"--- file\n+++ file\n@@ -1,6 +1,6 @@\n {\n   \"mcpServers\": {\n-    \"b\": {\"command\": \"b\"},\n+    \"b\": {\"command\": \"/opt/mcpx/mcpx\", \"args\": [\"wrap\", \"--name\", \"b\", \"b\"]},\n     \"a\": {\"url\": …}\n   }\n }\n",
+		},
+		{
 			"TOML", "codex",
 			"[mcp_servers.a]\nenv = { K = \"hunter2\" }\ncommand = \"a\"\n[mcp_servers.a.http_headers]\nA = '''\nhunter2'''\n",
 			"--- file\n+++ file\n@@ -1,6 +1,7 @@\n [mcp_servers.a]\n env = { K = … }\n-command = \"a\"\n+args = [\"wrap\", \"--name\", \"a\", \"a\"]\n+command = \"/opt/mcpx/mcpx\"\n [mcp_servers.a.http_headers]\n A = …\n …\n",
@@ -161,4 +167,65 @@ func TestDiffShowsLinesAndNoSecrets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDiffIsOne applies each diff by hand: taken together, its lines are both files.
+func TestDiffIsOne(t *testing.T) {
+	for _, test := range connectCases {
+		f := parse(t, test.client, "file", test.before)
+		c, err := f.Connect(hubServers, self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := parse(t, test.client, "file", test.after)
+		d, err := g.Disconnect(func(s *Server) bool { return strings.HasPrefix(s.URL, "http://h/mcp/") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range []*Change{c, d} {
+			if got := patched(t, string(change.Before()), change.Diff()); got != strings.ReplaceAll(string(change.After), "\r\n", "\n") && got != string(change.After)+"\n" {
+				t.Errorf("%s: the diff\n%s\nmakes\n%s", test.name, change.Diff(), got)
+			}
+		}
+	}
+}
+
+// patched applies a unified diff, and wants its context to be where it says.
+func patched(t *testing.T, before, diff string) string {
+	t.Helper()
+	old := strings.Split(strings.TrimSuffix(strings.ReplaceAll(before, "\r\n", "\n"), "\n"), "\n")
+	if before == "" {
+		old = nil
+	}
+	var out []string
+	at := 0
+	for _, line := range strings.Split(strings.TrimSuffix(diff, "\n"), "\n")[2:] {
+		if strings.HasPrefix(line, "@@") {
+			var from, size, to, newSize int
+			if _, err := fmt.Sscanf(line, "@@ -%d,%d +%d,%d @@", &from, &size, &to, &newSize); err != nil {
+				t.Fatal(err)
+			}
+			start := from - 1
+			if size == 0 {
+				start = from
+			}
+			out = append(out, old[at:start]...)
+			at = start
+			if place := len(out) + 1; newSize > 0 && place != to {
+				t.Errorf("%s: the hunk is at line %d", line, place)
+			}
+			continue
+		}
+		text := line[1:]
+		if line[0] != '+' {
+			if at >= len(old) || old[at] != text {
+				t.Fatalf("%q is not line %d", text, at+1)
+			}
+			at++
+		}
+		if line[0] != '-' {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(append(out, old[at:]...), "\n") + "\n"
 }
