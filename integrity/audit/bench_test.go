@@ -146,3 +146,39 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// A batch is read in the midst of a long segment, as a forwarder does while calls go on.
+func BenchmarkFillBatch(b *testing.B) {
+	opts := testOptions(b)
+	l := openLog(b, opts)
+	k := l.Link(LinkInfo{Server: "s"})
+	for range 5000 {
+		k.Append(&Event{Kind: Decision, Method: "tools/call", Target: []byte("read_file"), Decision: "allow"})
+	}
+	commit(b, l)
+	l.flushSpool()
+	o, err := l.Outbox(LocalHub)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer o.Close()
+	f, err := o.forwarder(ForwardOptions{Send: newFakeHub(b).send, OnError: opts.OnError})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.look()
+	c := o.chains[0]
+	if err := c.locate(f); err != nil {
+		b.Fatal(err)
+	}
+	start := *c.pos
+	b.ReportAllocs()
+	for b.Loop() {
+		c.pos = &start
+		batch, _, err := c.fill(f)
+		if err != nil || batch.Events < 100 {
+			b.Fatal(batch.Events, err)
+		}
+		b.SetBytes(int64(len(batch.Lines)))
+	}
+}

@@ -79,6 +79,9 @@ func (f *forwarder) look() {
 // wait waits until there may be something to do.
 func (f *forwarder) wait(ctx context.Context) {
 	f.buf = nil // most of the time there is nothing to send
+	if cap(f.lines.reuse) > page {
+		f.lines.reuse = make([]byte, 0, page)
+	}
 	until, wrote := f.rescan, f.o.log.Wrote()
 	if f.resting(f.pause) {
 		until, wrote = f.pause, nil

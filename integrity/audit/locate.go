@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // locate finds the position of the first event that the hub has yet to get. It stays unknown in a chain without events.
@@ -46,8 +47,8 @@ func (c *outChain) locate(f *forwarder) error {
 // with events; -1 without any.
 func (c *outChain) segmentOf(f *forwarder, seq uint64) (at, last int, err error) {
 	at, last = -1, -1
-	for i := len(c.segments) - 1; i >= 0; i-- {
-		_, first, err := c.firstEvent(f, c.segments[i].path)
+	for i, s := range slices.Backward(c.segments) {
+		_, first, err := c.firstEvent(f, s.path)
 		switch {
 		case errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist):
 			continue
@@ -70,9 +71,9 @@ func (c *outChain) firstEvent(f *forwarder, path string) (line []byte, seq uint6
 	}
 	defer file.Close()
 	f.lines.reset(file)
+	var long *longLineError
 	for {
 		line, err := f.lines.next()
-		var long *longLineError
 		switch {
 		case errors.Is(err, errTorn):
 			return nil, 0, io.EOF
@@ -104,9 +105,9 @@ func (c *outChain) scan(f *forwarder, path string) (pos position, found scanned,
 		return pos, found, err
 	}
 	f.lines.reset(file)
+	var long *longLineError
 	for {
 		line, err := f.lines.next()
-		var long *longLineError
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, errTorn):
 			return pos, found, nil

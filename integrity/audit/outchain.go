@@ -196,9 +196,9 @@ func (c *outChain) readBatch(f *forwarder, file *os.File, size int64, at *positi
 	}
 	f.lines.reset(io.NewSectionReader(file, start, size-start))
 	f.buf = f.buf[:0]
+	var long *longLineError
 	for {
 		line, err := f.lines.next()
-		var long *longLineError
 		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
 			break
 		}

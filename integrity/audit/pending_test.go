@@ -43,7 +43,7 @@ func testPending(t *testing.T, opts Options, acked uint64) {
 		if err := o.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if h.events() != int(acked) { //nolint:gosec // a few
+		if h.events() != int(acked) {
 			t.Fatalf("%d events were sent, want %d", h.events(), acked)
 		}
 	}

@@ -223,7 +223,7 @@ func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewRea
 
 // newLineScanner returns a reader whose lines are valid until its next one is read.
 func newLineScanner() *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(nil, 64<<10), reuse: make([]byte, 0, 4<<10)}
+	return &lineReader{r: bufio.NewReaderSize(nil, 64<<10), reuse: make([]byte, 0, page)}
 }
 
 func (l *lineReader) reset(r io.Reader) {
@@ -235,10 +235,14 @@ func (l *lineReader) reset(r io.Reader) {
 // errTorn with what there is. A line that is too long is passed over: its error is a *longLineError.
 func (l *lineReader) next() ([]byte, error) {
 	l.line++
-	line := l.reuse[:0]
-	if l.reuse != nil {
-		defer func() { l.reuse = line[:0] }()
+	line, err := l.nextInto(l.reuse[:0])
+	if l.reuse != nil && cap(line) > cap(l.reuse) {
+		l.reuse = line[:0]
 	}
+	return line, err
+}
+
+func (l *lineReader) nextInto(line []byte) ([]byte, error) {
 	long := false
 	for {
 		part, err := l.r.ReadSlice('\n')
