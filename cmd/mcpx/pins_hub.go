@@ -51,6 +51,7 @@ type hubDefinition struct {
 	uplink.Proposal
 	Versions []string // name and version of the servers that gave it
 	State    hubState
+	Omitted  bool // the hub did not send Definition: all of them together are too much
 }
 
 // A hubState is what became of a definition.
@@ -92,17 +93,16 @@ func readReview(r uplink.Review) ([]hubPin, error) {
 			return nil, err
 		}
 		t := integrity.Target{Kind: kind, Name: p.Name}
-		digest, err := integrity.DigestOf(t, p.Definition)
+		whole, err := shown(t, p)
 		if err != nil {
 			return nil, err
-		}
-		if digest != p.Digest {
-			return nil, fmt.Errorf("%s: the definition that it shows has the digest %s, not %s", t, digest, p.Digest)
 		}
 		if known[t] == nil {
 			known[t] = make(map[string]*hubDefinition)
 		}
-		known[t][digest] = known[t][digest].with(p)
+		d := known[t][p.Digest].with(p)
+		d.Omitted = !whole
+		known[t][p.Digest] = d
 	}
 	pins := make([]hubPin, 0, len(known))
 	for t, definitions := range known {
@@ -112,6 +112,21 @@ func readReview(r uplink.Review) ([]hubPin, error) {
 		return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
 	})
 	return pins, nil
+}
+
+// shown reports whether the hub sent the definition, and refuses one that is not that of its digest.
+func shown(t integrity.Target, p uplink.Proposal) (bool, error) {
+	digest, err := integrity.DigestOf(t, p.Definition)
+	switch {
+	case err == nil && digest == p.Digest:
+		return true, nil
+	case string(p.Definition) == "null": // it was left out; for what has no instructions it would have been the case above
+		return false, nil
+	case err != nil:
+		return false, err
+	default:
+		return false, fmt.Errorf("%s: the definition that it shows has the digest %s, not %s", t, digest, p.Digest)
+	}
 }
 
 func kindOrder(k integrity.Kind) int {
@@ -205,7 +220,11 @@ func (p *hubPin) base(d *hubDefinition) *hubDefinition {
 }
 
 func (p *hubPin) changes(d *hubDefinition) []integrity.Change {
-	if base := p.base(d); base != nil {
+	base := p.base(d)
+	if d.Omitted || base != nil && base.Omitted {
+		return nil
+	}
+	if base != nil {
 		return integrity.Diff(base.Definition, d.Definition)
 	}
 	return integrity.Diff(nil, d.Definition)

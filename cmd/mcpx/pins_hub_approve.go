@@ -57,9 +57,10 @@ func choose(pins []hubPin, digest string, named bool) ([]approval, error) {
 	var errs []error
 	for _, pin := range pins {
 		d, err := pin.choose(digest, named)
-		if err != nil {
-			errs = append(errs, err)
+		if d != nil && d.Omitted {
+			err = fmt.Errorf("the hub does not show %s of %q, %s: it is not approved unseen", pin.Target, pin.Server, shortDigest(d.Digest))
 		}
+		errs = append(errs, err)
 		if d != nil {
 			list = append(list, approval{pin, d})
 		}

@@ -26,7 +26,7 @@ type hubPinReport struct {
 	Versions   []string        `json:"versions,omitempty"`
 	Against    string          `json:"against,omitempty"` // digest of what changes compare with; absent: nothing
 	Changes    []pinChange     `json:"changes,omitempty"`
-	Definition json.RawMessage `json:"definition,omitempty"` // list only
+	Definition json.RawMessage `json:"definition,omitempty"` // list only; absent: too much for all servers at once
 }
 
 func reportHubPin(p *hubPin, d *hubDefinition, changes bool) hubPinReport {
@@ -35,7 +35,9 @@ func reportHubPin(p *hubPin, d *hubDefinition, changes bool) hubPinReport {
 		ApprovedAt: d.ApprovedAt, First: d.First, Last: d.Last, By: d.By, Versions: d.Versions,
 	}
 	if !changes {
-		r.Definition = json.RawMessage(d.Definition)
+		if !d.Omitted {
+			r.Definition = json.RawMessage(d.Definition)
+		}
 		return r
 	}
 	if base := p.base(d); base != nil {
@@ -121,6 +123,9 @@ func (a *app) writeHubDiffs(list []approval) {
 		fmt.Fprintf(a.out, "  %s, %s\n", shortDigest(c.definition.Digest), witnesses(c.definition))
 		if base := c.pin.base(c.definition); base != nil && c.pin.Approved == nil {
 			fmt.Fprintf(a.out, "  compared with %s\n", shortDigest(base.Digest))
+		}
+		if c.definition.Omitted {
+			fmt.Fprintf(a.out, "  too much to show for all servers at once: `mcpx pins diff --hub %s`\n", integrity.Visible(c.pin.Server))
 		}
 		for line := range strings.Lines(integrity.FormatDiff(c.pin.changes(c.definition))) {
 			fmt.Fprint(a.out, "  "+line)

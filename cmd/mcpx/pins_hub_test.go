@@ -324,6 +324,8 @@ func TestPinsOfHubErrors(t *testing.T) {
 	}
 	lying := []uplink.Review{{Server: "fs", Items: []uplink.Proposal{seen(t, hubRead1, 1, 1)}}}
 	lying[0].Items[0].Definition = []byte(hubRead3)
+	omitted := []uplink.Review{{Server: "fs", Items: []uplink.Proposal{seen(t, hubRead1, 1, 1)}}}
+	omitted[0].Items[0].Definition = []byte("null")
 	strange := []uplink.Review{{Server: "fs", Items: []uplink.Proposal{{Sighting: uplink.Sighting{Kind: "spell", Name: "x", Definition: []byte("{}")}}}}}
 	for _, row := range []struct {
 		name    string
@@ -346,6 +348,8 @@ func TestPinsOfHubErrors(t *testing.T) {
 		{"a name no server has", ok, 1, "list --hub ../fs", `knows no server "../fs"`},
 		{"no hub", ok, 1, "list --hub=none", "this command needs a hub"},
 		{"another definition than its digest", lying, 1, "approve --hub fs", "the definition that it shows has the digest"},
+		{"a definition that is not sent", omitted, 1, "approve --hub fs", "it is not approved unseen"},
+		{"list what is not sent", omitted, 0, "list --hub", ""},
 		{"a kind of a later version", strange, 1, "list --hub", `kind "spell"`},
 	} {
 		h.mu.Lock()
