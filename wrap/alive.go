@@ -27,12 +27,12 @@ const reportEvery = time.Second
 // lasts.
 func (l *liaison) report(ctx context.Context, client *uplink.Client, outbox *audit.Outbox) {
 	var told uplink.Presence
-	var known proposals
 	var retry backoff
-	l.sightings.fresh.Store(true) // this hub may know nothing yet
+	l.sightings.known = proposals{} // this hub may know nothing yet
+	l.sightings.fresh.Store(true)
 	due := time.NewTimer(0)
 	defer due.Stop()
-	for gap := reportEvery; ; {
+	for {
 		beat := false
 		select {
 		case <-ctx.Done():
@@ -41,8 +41,9 @@ func (l *liaison) report(ctx context.Context, client *uplink.Client, outbox *aud
 			beat = true
 		case <-l.news:
 		}
-		failed := l.tellAll(ctx, client, l.present(outbox), &told, &known, beat)
-		if gap = reportEvery; failed != nil {
+		failed := l.tellAll(ctx, client, l.present(outbox), &told, beat)
+		gap := reportEvery
+		if failed != nil {
 			gap = max(gap, retry.next(failed))
 		} else {
 			retry.reset()
@@ -55,21 +56,26 @@ func (l *liaison) report(ctx context.Context, client *uplink.Client, outbox *aud
 }
 
 // tellAll tells the hub what it does not know, or that nothing has changed where a beat is due.
-func (l *liaison) tellAll(ctx context.Context, client *uplink.Client, now uplink.Presence, told *uplink.Presence, known *proposals, beat bool) error {
+func (l *liaison) tellAll(ctx context.Context, client *uplink.Client, now uplink.Presence, told *uplink.Presence, beat bool) error {
 	if beat || !samePresence(now, *told) {
 		err := client.Heartbeat(ctx, now)
 		l.heard(ctx, err)
-		l.trouble("heartbeat", err)
+		l.trouble(aboutAlive, err)
 		if err != nil {
 			return err
 		}
 		*told = now
 	}
+	return l.proposeFresh(ctx, client)
+}
+
+// proposeFresh proposes what was seen since it was called last.
+func (l *liaison) proposeFresh(ctx context.Context, client *uplink.Client) error {
 	if l.with.Pins == nil || !l.sightings.fresh.Swap(false) {
 		return nil
 	}
-	err := l.propose(ctx, client, known)
-	l.trouble("pins", err)
+	err := l.propose(ctx, client, &l.sightings.known)
+	l.trouble(aboutPins, err)
 	if err != nil {
 		l.sightings.fresh.Store(true) // again with the next beat
 	}
@@ -110,7 +116,10 @@ func samePresence(a, b uplink.Presence) bool {
 }
 
 // sightings says whether the hub may not know all that was seen.
-type sightings struct{ fresh atomic.Bool }
+type sightings struct {
+	fresh atomic.Bool
+	known proposals // report's own, and after its end sayGoodbye's
+}
 
 func (l *liaison) sighted() {
 	l.sightings.fresh.Store(true)
@@ -165,6 +174,17 @@ func (l *liaison) propose(ctx context.Context, client *uplink.Client, p *proposa
 	return send()
 }
 
+// What there may be trouble about.
+const (
+	aboutHub    = "connection"
+	aboutAudit  = "audit"
+	aboutEvents = "events"
+	aboutPolicy = "policy"
+	aboutBundle = "bundle"
+	aboutAlive  = "heartbeat"
+	aboutPins   = "pins"
+)
+
 // troubles are what the wrapper could not do, by what it is about. The zero troubles are none.
 type troubles struct {
 	mu    sync.Mutex
@@ -194,12 +214,21 @@ func (l *liaison) trouble(about string, err error) {
 	switch {
 	case before == text:
 		return
-	case had:
+	case had || err == nil || l.mayBeGone(about, err):
 		l.log.Debug().Str("about", about).Err(err).Msg("the hub")
 	default:
 		l.log.Warn().Str("about", about).Err(err).Msg("the hub cannot be served now; what it told us before stays in effect, and what it should know is kept")
 	}
 	l.tell()
+}
+
+// mayBeGone reports whether an error is that of a hub on this machine which was ended, which is nobody's trouble.
+func (l *liaison) mayBeGone(about string, err error) bool {
+	if l.hub.Destination != audit.LocalHub || about == aboutBundle || about == aboutAudit {
+		return false
+	}
+	_, refused := errors.AsType[*uplink.StatusError](err)
+	return !refused
 }
 
 func (t *troubles) list() []string {

@@ -20,7 +20,7 @@ type backoff struct{ last time.Duration }
 // next is the wait after err, which may ask for more (uplink.StatusError does).
 func (b *backoff) next(err error) time.Duration {
 	b.last = min(max(2*b.last, firstWait), maxWait)
-	wait := b.last/2 + rand.N(b.last/2)
+	wait := b.last/2 + rand.N(b.last/2) //nolint:gosec // nothing secret
 	var asks interface{ RetryAfter() time.Duration }
 	if errors.As(err, &asks) {
 		wait = max(wait, min(asks.RetryAfter(), 2*maxWait))

@@ -9,16 +9,13 @@ import (
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
-// openOutbox finds the events that the hub waits for; nil where the log leaves none behind.
-func (l *liaison) openOutbox() *audit.Outbox {
+// openOutbox finds the events that the hub waits for. A nil outbox, of which the error says why it is none, has nothing to send.
+func (l *liaison) openOutbox() (*audit.Outbox, error) {
 	outbox, err := l.with.Log.Outbox(l.hub.Destination)
-	switch {
-	case err != nil:
-		l.trouble("events", err)
-	case outbox == nil:
-		l.trouble("events", errors.New("the audit log is off or goes to a stream, so no events are sent to the hub: set audit.output to file"))
+	if err == nil && outbox == nil {
+		err = errors.New("the audit log is off or goes to a stream, so no events are sent to the hub: set audit.output to file")
 	}
-	return outbox
+	return outbox, err
 }
 
 // forward sends the events of this process, and of those on this machine that have died, as long as ctx lasts.
@@ -33,7 +30,7 @@ func (l *liaison) forward(ctx context.Context, client *uplink.Client, outbox *au
 			retry.reset()
 			continue // the hub is back: what waits is sent now, not when the wait is over
 		}
-		l.trouble("events", err)
+		l.trouble(aboutEvents, err)
 		pause(ctx, retry.next(err))
 	}
 }
@@ -66,9 +63,9 @@ func (l *liaison) forwarding(client *uplink.Client) audit.ForwardOptions {
 			l.stuck.Store(!l.answered(ctx, err))
 			return ack.Acked, err
 		},
-		OnError: func(err error) { l.trouble("events", err) },
+		OnError: func(err error) { l.trouble(aboutEvents, err) },
 		OnSent: func() {
-			l.trouble("events", nil)
+			l.trouble(aboutEvents, nil)
 			l.tell()
 		},
 	}

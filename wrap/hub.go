@@ -147,14 +147,16 @@ func (l *liaison) run(ctx context.Context) {
 		return
 	}
 	l.presence = l.introduction()
-	outbox := l.openOutbox()
-	if outbox != nil {
+	outbox, err := l.openOutbox()
+	if err == nil {
 		defer outbox.Close()
 	}
+	missing := err
 	var retry backoff
 	for ctx.Err() == nil {
 		client, err := l.hub.Connect()
 		if err == nil {
+			l.trouble(aboutAudit, missing)
 			err = l.session(ctx, client, outbox)
 			client.Close()
 		}
@@ -165,7 +167,7 @@ func (l *liaison) run(ctx context.Context) {
 			retry.reset()
 			pause(ctx, lookEvery)
 		default:
-			l.trouble("connection", err)
+			l.trouble(aboutHub, err)
 			pause(ctx, retry.next(err))
 		}
 	}
@@ -176,7 +178,7 @@ func (l *liaison) session(parent context.Context, client *uplink.Client, outbox 
 	if err := l.meet(parent, client); err != nil {
 		return err
 	}
-	l.trouble("connection", nil)
+	l.trouble(aboutHub, nil)
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	var lost error
@@ -214,6 +216,7 @@ func (l *liaison) sayGoodbye(ctx context.Context, client *uplink.Client, outbox 
 	defer cancel()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { l.drain(ctx, client, outbox) })
+	tasks.Go(func() { l.proposeFresh(ctx, client) })
 	tasks.Go(func() {
 		last := l.present(outbox)
 		last.Ended, last.Pending = true, 0 // what is still pending is the next one's

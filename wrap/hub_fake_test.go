@@ -178,19 +178,19 @@ func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var answer any
-	switch {
-	case r.URL.Path == uplink.PathHub:
+	switch r.URL.Path {
+	case uplink.PathHub:
 		answer = uplink.Identity{Version: "test", Key: uplink.PublicKey(h.key), Principal: uplink.LocalPrincipal, Admin: true}
-	case r.URL.Path == uplink.PathPolicy+"srv":
+	case uplink.PathPolicy + "srv":
 		h.servePolicy(w, r)
 		return
-	case r.URL.Path == uplink.PathEvents:
+	case uplink.PathEvents:
 		answer = h.take(r)
-	case r.URL.Path == uplink.PathAlive:
+	case uplink.PathAlive:
 		var p uplink.Presence
 		h.read(r, &p)
 		h.change(func() { h.presences = append(h.presences, p) })
-	case r.URL.Path == uplink.PathPins+"srv":
+	case uplink.PathPins + "srv":
 		var s uplink.Sightings
 		h.read(r, &s)
 		h.change(func() {

@@ -118,12 +118,13 @@ func (l *liaison) watch(ctx context.Context, client *uplink.Client) error {
 			came = true
 			l.heard(ctx, nil)
 			if l.accept(document) == nil {
-				l.trouble("policy", nil)
+				l.trouble(aboutPolicy, nil)
+				l.trouble(aboutBundle, nil)
 			}
 		})
 		if !came {
 			l.heard(ctx, err)
-			l.trouble("policy", err)
+			l.trouble(aboutPolicy, err)
 		}
 		if !came && l.hasLeft(err) {
 			return uplink.ErrNoHub
@@ -179,6 +180,8 @@ func (l *liaison) check(document []byte) (*ruling, error) {
 	}
 	b, err := uplink.Open(s.key, document)
 	switch {
+	case errors.Is(err, uplink.ErrNewer):
+		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w (the key is %s)", err, l.keyOrigin())
 	case b.Server != l.with.Server:
@@ -252,7 +255,7 @@ func (l *liaison) apply(r *ruling, document []byte, reason string) {
 
 // refuse notes that a document is not believed, once for each. What was in effect stays. The steering's mutex is held.
 func (l *liaison) refuse(document []byte, why error) {
-	l.trouble("policy", fmt.Errorf("a bundle of the hub is refused: %w", why))
+	l.trouble(aboutBundle, fmt.Errorf("a bundle of the hub is refused: %w", why))
 	sum := sha256.Sum256(document)
 	if sum == l.steering.refused {
 		return

@@ -117,7 +117,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
-	hub, err := a.wrapHub(target, w)
+	hub, err := wrapHub(target, w)
 	if err != nil {
 		return fail(err)
 	}
@@ -283,16 +283,6 @@ func isRelativePath(word string) bool {
 		strings.HasSuffix(word, ".py") || strings.HasSuffix(word, ".js") || word == "."
 }
 
-// openAudit opens the audit log for a command that writes to it. stdout takes it where the configuration says so; nil: stderr
-// does, for wrap writes nothing but messages there.
-func (a *app) openAudit(c *config, source string, stdout io.Writer) (*audit.Log, error) {
-	opt, err := a.auditOptions(c, source, stdout)
-	if err != nil {
-		return nil, err
-	}
-	return audit.Open(opt)
-}
-
 // openWrapAudit opens the audit log of a wrapper that belongs to a hub, nil for none.
 func (a *app) openWrapAudit(c *config, hub *hubTarget) (*audit.Log, error) {
 	opt, err := a.auditOptions(c, "wrap", nil)
@@ -302,6 +292,8 @@ func (a *app) openWrapAudit(c *config, hub *hubTarget) (*audit.Log, error) {
 	return audit.Open(destined(opt, hub))
 }
 
+// auditOptions say how a command opens the audit log that it writes to. stdout takes it where the configuration says so; nil:
+// stderr does, for wrap writes nothing but messages there.
 func (a *app) auditOptions(c *config, source string, stdout io.Writer) (audit.Options, error) {
 	state, err := stateDir()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // wrapHub says what a wrapper has to do with a hub, nil for nothing. It looks into files only: no network, no keyring.
-func (a *app) wrapHub(t *hubTarget, w wrapped) (*wrap.Hub, error) {
+func wrapHub(t *hubTarget, w wrapped) (*wrap.Hub, error) {
 	if t == nil {
 		return nil, nil
 	}
