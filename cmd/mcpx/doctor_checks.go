@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -102,7 +106,54 @@ func (a *app) checkAudit(context.Context) []finding {
 	}
 	sound := ok("%s in %s, intact", count(result.Events, "event"), count(len(result.Chains), "chain"))
 	sound.Where = path
-	return []finding{sound}
+	return append([]finding{sound}, a.waiting(c, path)...)
+}
+
+// settled is how old a file must be before it is strange that a hub does not have all of it.
+const settled = 10 * time.Minute
+
+// waiting tells what hubs do not have yet, and by that whether anybody still sends it.
+func (a *app) waiting(c *config, path string) []finding {
+	chains, err := audit.Waiting(path)
+	if err != nil {
+		return []finding{{Severity: problemFound, What: err.Error(), Where: path}}
+	}
+	current := ""
+	if t, err := a.hubFor(c, ""); err == nil {
+		current = t.Destination
+	}
+	type sum struct {
+		chains int
+		bytes  int64
+		since  time.Time
+	}
+	hubs := map[string]*sum{}
+	for _, w := range chains {
+		if w.Hub == current && time.Since(w.Since) < settled {
+			continue
+		}
+		h := hubs[w.Hub]
+		if h == nil {
+			h = &sum{since: w.Since}
+			hubs[w.Hub] = h
+		}
+		h.chains++
+		h.bytes += w.Bytes
+		if w.Since.Before(h.since) {
+			h.since = w.Since
+		}
+	}
+	var found []finding
+	for _, hub := range slices.Sorted(maps.Keys(hubs)) {
+		h := hubs[hub]
+		f := finding{Severity: noteFound, Where: path, Fix: "they are sent when the hub answers and a wrapper runs",
+			What: fmt.Sprintf("events wait for the hub %s: %s, %d kB in all, the oldest file of %s", cmp.Or(hub, audit.LocalHub), count(h.chains, "chain"), (h.bytes+999)/1000, day(h.since))}
+		if hub != current && hub != audit.LocalHub {
+			f.Severity, f.Fix = problemFound, fmt.Sprintf("wrappers here belong to another hub, so nobody sends them: run one with --hub %s, or log in there again", hub)
+		}
+		found = append(found, f)
+	}
+	return found
 }
 
 // writable tries whether events can be added to a log, without leaving anything behind.
@@ -168,17 +219,23 @@ func (a *app) checkPins(context.Context) []finding {
 	}
 	var found []finding
 	pinned := 0
-	for _, e := range file.Entries("") {
-		if e.Status == integrity.Same {
-			pinned++
-			continue
+	for _, name := range file.Servers() {
+		server := integrity.Visible(name)
+		var waiting []string
+		for _, e := range file.Entries(name) {
+			if e.Status == integrity.Same {
+				pinned++
+				continue
+			}
+			waiting = append(waiting, fmt.Sprintf("%s: %s", e.Target, pinState(e)))
 		}
-		server := integrity.Visible(e.Server)
-		found = append(found, finding{
-			Severity: problemFound, Where: path,
-			What: fmt.Sprintf("%s: %s: %s", server, e.Target, pinState(e)),
-			Fix:  fmt.Sprintf("mcpx pins diff %s, then mcpx pins approve %s", server, server),
-		})
+		if len(waiting) > 0 {
+			found = append(found, finding{
+				Severity: problemFound, Where: path,
+				What: server + ": " + few(waiting),
+				Fix:  fmt.Sprintf("mcpx pins diff %s, then mcpx pins approve %s", server, server),
+			})
+		}
 	}
 	if len(found) == 0 {
 		found = append(found, finding{Severity: wellFound, What: count(pinned, "definition") + " pinned, nothing waits for review", Where: path})

@@ -42,7 +42,7 @@ func (a *app) checkClients(context.Context) []finding {
 	var found []finding
 	for _, file := range files {
 		if file.Err != nil {
-			found = append(found, finding{Severity: problemFound, What: fmt.Sprintf("%s: the file cannot be read: %v", file.Client.Name, file.Err), Where: file.Path, Fix: "mend it: the client may ignore it as well"})
+			found = append(found, finding{Severity: problemFound, What: file.Client.Name + ": the file cannot be read", Where: fmt.Sprintf("%s:%v", file.Path, file.Err), Fix: "mend it: the client may ignore it as well"})
 			continue
 		}
 		found = append(found, clientFindings(file, env.Self, behind)...)
