@@ -67,6 +67,7 @@ func (t *tomlReader) expression(e *unstable.Node) {
 		if t.current.table.end > 0 {
 			t.current.table.end = t.skip + t.lineEnd(int(e.Raw.Offset+e.Raw.Length))
 		}
+	default: // a comment, for which the parser was not asked
 	}
 }
 
