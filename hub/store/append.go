@@ -134,7 +134,7 @@ func (s *Store) sums(ctx context.Context, chain int64, from, to uint64) (map[uin
 		if err := rows.Scan(&seq, &raw); err != nil {
 			return nil, err
 		}
-		known[seq] = sha256.Sum256(raw)
+		known[seq] = audit.Sum(raw)
 	}
 	return known, rows.Err()
 }

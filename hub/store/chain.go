@@ -72,7 +72,7 @@ func readLine(raw []byte) line {
 	if r.Seq >= maxSeq {
 		return line{raw: raw, err: errors.New("seq is too large")}
 	}
-	l := line{raw: raw, record: r, sum: sha256.Sum256(raw)}
+	l := line{raw: raw, record: r, sum: audit.Sum(raw)}
 	if n, err := hex.Decode(l.prev[:], []byte(r.Prev)); err != nil || n != len(l.prev) {
 		return line{raw: raw, err: errors.New("prev is no SHA-256")}
 	}
