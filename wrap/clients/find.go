@@ -231,6 +231,9 @@ func (f *File) collect(n *node, m servers, path []string, project string) error 
 }
 
 func (f *File) readServers(n *node, m servers, project string) error {
+	if m.list && n.kind != array && n.kind != other {
+		return placeError(f.source, n.start, "a list of servers is expected here")
+	}
 	if m.list {
 		seen := map[string]bool{}
 		for i, item := range n.elems {

@@ -211,6 +211,7 @@ func TestBrokenFilesSayWhere(t *testing.T) {
 		{"TOML twice", "codex", "[mcp_servers.x]\n[mcp_servers.x]\n", "2:2: not TOML: table x already exists"},
 		{"YAML", "goose", "extensions:\n  a: [\n", "2: not YAML: did not find expected node content"},
 		{"YAML twice", "goose", "extensions:\n  a: {}\n  a: {}\n", `3:3: "a" is there twice`},
+		{"no list", "continue", "mcpServers:\n  a: {}\n", "2:3: a list of servers is expected here"},
 		{"two documents", "goose", "extensions: {}\n---\na: 1\n", "2:1: a second document: one is expected"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
