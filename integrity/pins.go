@@ -124,7 +124,7 @@ func (p *Pins) status(c *content, kind Kind, name string) Status {
 	switch {
 	case seen:
 	case pending != nil && pending.problem != gone:
-		now, seen = observation{digest: pending.digest, problem: pending.problem}, true
+		now = observation{digest: pending.digest, problem: pending.problem}
 	case pin != nil: // as far as is known the server still says it
 		now.digest = pin.digest
 	}
