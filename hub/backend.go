@@ -67,6 +67,9 @@ func (h *Hub) newBackend(server Server, cfg Config) (*backend, error) {
 			return nil, fmt.Errorf("pins of server %q: %w", server.Name, err)
 		}
 	}
+	if h.fleet != nil && b.pins != nil {
+		b.pins.OnSighting(func() { h.fleet.seen.add(server.Name) })
+	}
 	if b.opener, err = h.newOpener(server, cfg.Limits, b.census); err != nil {
 		return nil, fmt.Errorf("server %q: %w", server.Name, err)
 	}

@@ -14,6 +14,7 @@ type Config struct {
 	Listen     string // host:port
 	TLS        TLS
 	Servers    []Server
+	Policies   map[string]policy.Config // of every entry, also of those that only wrappers use; what Servers has too need not be repeated
 	Auth       auth.Config
 	Clients    map[string]map[string]policy.Override // what each client is denied beyond the servers' own policies, by client and server
 	RateLimit  policy.RateConfig

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/hub/store"
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
@@ -27,6 +29,14 @@ type Options struct {
 	Version string                                              // of mcpx
 	Started func(addr string)                                   // is told the address once the hub listens; nil: nobody
 	Listen  func(network, address string) (net.Listener, error) // nil: net.Listen
+
+	Store *store.Store       // of what wrappers send and are told; closed by the caller after Serve has returned. Nil: there is no /v1
+	Key   ed25519.PrivateKey // that bundles are signed with; required with Store
+
+	// Local is where the user that the hub runs as reaches it, apart from everybody else: /v1, as an administrator, and /metrics.
+	// It is closed when Serve returns. Nil: nowhere.
+	Local      net.Listener
+	LocalToken string // that requests to Local must carry; "": who reaches it is that user
 }
 
 // A Hub is one gateway. Its methods may be called beside one another.
@@ -44,6 +54,7 @@ type Hub struct {
 	endAll   context.CancelFunc
 	draining atomic.Bool
 	certs    *certificates // nil without TLS
+	fleet    *fleet        // nil without a store
 
 	reloading sync.Mutex // one at a time
 	retiring  sync.WaitGroup
@@ -58,6 +69,9 @@ type state struct {
 	door    *door
 	about   http.Handler // RFC 9728 metadata
 	health  []patient
+
+	rulings   map[string]store.Ruling // what was approved and revoked, by server
+	documents documents               // bundles that were signed
 }
 
 // How long the hub waits for what it does not control.
@@ -86,9 +100,17 @@ func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
 			return nil, err
 		}
 	}
+	var err error
+	if h.fleet, err = newFleet(ctx, h); err != nil {
+		h.stop()
+		return nil, err
+	}
 	next, err := h.build(cfg, nil)
 	if err != nil {
 		h.stop()
+		if h.fleet != nil {
+			_ = h.fleet.outbox.Close() // nothing was sent
+		}
 		return nil, err
 	}
 	h.use(next)
@@ -101,7 +123,15 @@ func (h *Hub) use(s *state) {
 		breakers[name] = rt.breaker
 	}
 	h.metrics.setServers(breakers)
+	if h.fleet == nil {
+		h.state.Store(s)
+		return
+	}
+	for name, rt := range s.routes {
+		rt.backend.approve(s.rulings[name])
+	}
 	h.state.Store(s)
+	h.fleet.changes.ring()
 }
 
 // Reload replaces the configuration. What is in flight ends under the old one; servers whose entry is unchanged keep their
@@ -154,6 +184,12 @@ func (s *state) rule(x *session) {
 // build makes the state of a configuration, and takes from the old one what has not changed.
 func (h *Hub) build(cfg Config, old *state) (*state, error) {
 	next := &state{cfg: cfg, routes: make(map[string]*route)}
+	if h.fleet != nil {
+		if err := checkPolicies(&cfg); err != nil {
+			return nil, err
+		}
+		next.rulings = *h.fleet.rulings.Load()
+	}
 	var err error
 	if old != nil && reflect.DeepEqual(old.cfg.Auth, cfg.Auth) {
 		next.auth = old.auth
@@ -167,7 +203,7 @@ func (h *Hub) build(cfg Config, old *state) (*state, error) {
 	}
 	var made []*backend
 	for _, server := range cfg.Servers {
-		rt, fresh, err := h.route(server, cfg, old)
+		rt, fresh, err := h.route(server, next, old)
 		if err != nil {
 			for _, b := range made {
 				b.close()
@@ -200,9 +236,10 @@ func (s *state) route(name string) *route {
 	return s.routes[name]
 }
 
-// route makes the route of one server. fresh: its backend is new.
-func (h *Hub) route(server Server, cfg Config, old *state) (rt *route, fresh bool, err error) {
-	if rt, err = newRoute(server, cfg.Clients); err != nil {
+// route makes the route of one server for a state. fresh: its backend is new.
+func (h *Hub) route(server Server, next, old *state) (rt *route, fresh bool, err error) {
+	cfg := next.cfg
+	if rt, err = newRoute(server, cfg.Clients, revokedLayers(next.rulings[server.Name].Revoked)); err != nil {
 		return nil, false, err
 	}
 	rt.limits, rt.metrics = cfg.Limits, h.metrics

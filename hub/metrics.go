@@ -19,6 +19,7 @@ import (
 // Label values that come from outside are bounded: what comes later counts as other.
 const (
 	maxToolLabels   = 200    // tools per server
+	maxFleetServers = 200    // servers that only wrappers know
 	maxClientLabels = 1000   // clients
 	maxCallSeries   = 10_000 // of mcpx_tool_calls_total per server: tools times clients is more than a scraper should be given
 	maxLabel        = 128    // bytes of one value
@@ -37,6 +38,7 @@ type metrics struct {
 	calls    *prometheus.CounterVec
 	restarts *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
+	fleet    *fleetMetrics // nil without a store
 
 	authFailures, rateLimitHits, breakerTrips prometheus.Counter
 
@@ -58,7 +60,7 @@ func newMetrics(version string) *metrics {
 	}
 	m.requests = counter("mcpx_requests_total", "HTTP requests by server, MCP method (the HTTP method where the body has none) and class of status.",
 		"server", "method", "status_code")
-	m.calls = counter("mcpx_tool_calls_total", "Decisions about tool calls.", "server", "tool", "decision", "client")
+	m.calls = counter("mcpx_tool_calls_total", "Decisions about tool calls, by this gateway (source hub) and by wrappers as their events come in (source wrap).", "server", "tool", "decision", "client", "source")
 	m.restarts = counter("mcpx_child_restarts_total", "Starts of a stdio server after it had ended by itself.", "server")
 	m.reloads = counter("mcpx_config_reloads_total", "Reloads of the configuration: ok or refused.", "result")
 	m.authFailures = counter("mcpx_auth_failures_total", "Requests without a valid credential.").WithLabelValues()
@@ -131,7 +133,7 @@ func (m *metrics) observe(server, client string) func(*audit.Event) {
 			return
 		}
 		if e.Method == "tools/call" {
-			s.call(e.Target, e.Decision == "allow", label)
+			s.calls.count(e.Target, e.Decision == "allow", label)
 		}
 		if e.Decision != "allow" && strings.HasPrefix(e.Rule, "rate_limit.") {
 			m.rateLimitHit()

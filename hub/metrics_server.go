@@ -15,12 +15,11 @@ type serverMetrics struct {
 	name     string
 	duration prometheus.Observer
 	breaker  atomic.Pointer[breaker] // nil: none
+	calls    *callMetrics
 
 	mu       sync.RWMutex
-	requests map[requestKey]prometheus.Counter
-	calls    map[callKey]prometheus.Counter
-	tools    map[string]bool // those with a label of their own
-	gone     bool            // no longer served: nothing is added to the registry
+	requests map[requestKey]prometheus.Counter // guarded by mu
+	gone     bool                              // no longer served: nothing is added to the registry; guarded by mu
 }
 
 type requestKey struct {
@@ -28,17 +27,10 @@ type requestKey struct {
 	class  uint8
 }
 
-type callKey struct {
-	tool, client string
-	allow        bool
-}
-
 func newServerMetrics(m *metrics, name string) *serverMetrics {
 	return &serverMetrics{
-		all: m, name: name, duration: m.duration.WithLabelValues(name),
+		all: m, name: name, duration: m.duration.WithLabelValues(name), calls: newCallMetrics(m.calls, name, hubSource),
 		requests: make(map[requestKey]prometheus.Counter),
-		calls:    make(map[callKey]prometheus.Counter),
-		tools:    make(map[string]bool),
 	}
 }
 
@@ -71,75 +63,20 @@ func (s *serverMetrics) newRequest(key requestKey) prometheus.Counter {
 	defer s.mu.Unlock()
 	c := s.requests[key]
 	if c == nil {
-		c = s.series(s.all.requests, s.name, key.method, statusClasses[key.class])
+		c = countedIn(s.all.requests, s.gone, s.name, key.method, statusClasses[key.class])
 		s.requests[key] = c
 	}
 	return c
 }
 
-// call counts a decision. client is a label.
-func (s *serverMetrics) call(tool []byte, allow bool, client string) {
-	s.mu.RLock()
-	c := s.calls[callKey{string(tool), client, allow}]
-	s.mu.RUnlock()
-	if c == nil {
-		c = s.newCall(tool, allow, client)
-	}
-	c.Inc()
-}
-
-func (s *serverMetrics) newCall(tool []byte, allow bool, client string) prometheus.Counter {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := callKey{s.toolLabel(tool), client, allow}
-	if c := s.calls[key]; c != nil {
-		return c
-	}
-	if len(s.calls) >= maxCallSeries {
-		key.tool, key.client = otherLabel, otherLabel
-		if c := s.calls[key]; c != nil {
-			return c
-		}
-	}
-	decision := "deny"
-	if allow {
-		decision = "allow"
-	}
-	c := s.series(s.all.calls, s.name, key.tool, decision, key.client)
-	s.calls[key] = c
-	return c
-}
-
-// toolLabel is called with the lock held.
-func (s *serverMetrics) toolLabel(tool []byte) string {
-	name := label(string(tool[:min(len(tool), maxLabel)]))
-	switch {
-	case s.tools[name]:
-		return name
-	case name == "" || len(s.tools) >= maxToolLabels: // a call that names no tool is one of the others
-		return otherLabel
-	}
-	s.tools[name] = true
-	return name
-}
-
-// series returns a counter of the registry; once the server is gone, one that nobody reads.
-func (s *serverMetrics) series(of *prometheus.CounterVec, values ...string) prometheus.Counter {
-	if s.gone {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: "mcpx_gone"})
-	}
-	return of.WithLabelValues(values...)
-}
-
-// end takes all series of the server out of the registry.
+// end takes all series of the server out of the registry. What wrappers did at a server of that name stays.
 func (s *serverMetrics) end() {
+	s.calls.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone = true
 	of := prometheus.Labels{"server": s.name}
-	for _, vec := range []*prometheus.MetricVec{
-		s.all.requests.MetricVec, s.all.calls.MetricVec, s.all.duration.MetricVec, s.all.restarts.MetricVec,
-	} {
+	for _, vec := range []*prometheus.MetricVec{s.all.requests.MetricVec, s.all.duration.MetricVec, s.all.restarts.MetricVec} {
 		vec.DeletePartialMatch(of)
 	}
 }

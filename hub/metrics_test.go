@@ -102,9 +102,9 @@ func TestMetricsHaveTheNamesAndLabelsThatWerePromised(t *testing.T) {
 		`mcpx_request_duration_ms_count{server="files"} 6`,
 	)
 	wantScrape(t, m, `^mcpx_tool_calls_total`,
-		`mcpx_tool_calls_total{client="anonymous",decision="deny",server="files",tool="other"} 1`,
-		`mcpx_tool_calls_total{client="ci-bot",decision="allow",server="files",tool="read_file"} 1`,
-		`mcpx_tool_calls_total{client="ci-bot",decision="deny",server="files",tool="read_file"} 1`,
+		`mcpx_tool_calls_total{client="anonymous",decision="deny",server="files",source="hub",tool="other"} 1`,
+		`mcpx_tool_calls_total{client="ci-bot",decision="allow",server="files",source="hub",tool="read_file"} 1`,
+		`mcpx_tool_calls_total{client="ci-bot",decision="deny",server="files",source="hub",tool="read_file"} 1`,
 	)
 	wantScrape(t, m, `^mcpx_(auth|rate|breaker|child|config|sessions)`,
 		`mcpx_auth_failures_total 1`, `mcpx_breaker_trips_total 0`, `mcpx_child_restarts_total{server="files"} 1`,
@@ -134,8 +134,8 @@ func TestLabelsFromOutsideAreBounded(t *testing.T) {
 		t.Errorf("%d series of tools, want %d and one for the rest", len(got), maxToolLabels)
 	}
 	wantScrape(t, m, `^mcpx_tool_calls_total.*tool="(other|tool0000)"`,
-		fmt.Sprintf(`mcpx_tool_calls_total{client="c",decision="allow",server="a",tool="other"} %d`, 2*maxToolLabels+2),
-		`mcpx_tool_calls_total{client="c",decision="allow",server="a",tool="tool0000"} 2`)
+		fmt.Sprintf(`mcpx_tool_calls_total{client="c",decision="allow",server="a",source="hub",tool="other"} %d`, 2*maxToolLabels+2),
+		`mcpx_tool_calls_total{client="c",decision="allow",server="a",source="hub",tool="tool0000"} 2`)
 
 	for i := range maxClientLabels + 500 {
 		m.observe("b", fmt.Sprintf("client%04d\xff", i))(decision("t", "allow", ""))
@@ -175,7 +175,7 @@ func TestSeriesOfAServerGoWithIt(t *testing.T) {
 	}
 	wantScrape(t, m, `^mcpx_(requests|tool).*server="kept"`,
 		`mcpx_requests_total{method="ping",server="kept",status_code="2xx"} 1`,
-		`mcpx_tool_calls_total{client="anonymous",decision="allow",server="kept",tool="t"} 1`)
+		`mcpx_tool_calls_total{client="anonymous",decision="allow",server="kept",source="hub",tool="t"} 1`)
 }
 
 func TestCountingFromManyGoroutinesLosesNothing(t *testing.T) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -23,8 +24,9 @@ type route struct {
 	metrics  *metrics
 }
 
-func newRoute(cfg Server, clients map[string]map[string]policy.Override) (*route, error) {
-	engine, err := policy.Compile(cfg.Policy)
+// newRoute compiles the rules of a server: further ones bind everybody.
+func newRoute(cfg Server, clients map[string]map[string]policy.Override, further []policy.Layer) (*route, error) {
+	engine, err := policy.Compile(cfg.Policy, further...)
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", cfg.Name, err)
 	}
@@ -34,7 +36,7 @@ func newRoute(cfg Server, clients map[string]map[string]policy.Override) (*route
 		if !ok {
 			continue
 		}
-		if r.engines[client], err = policy.Compile(cfg.Policy, override.Layer("client "+client)); err != nil {
+		if r.engines[client], err = policy.Compile(cfg.Policy, append(slices.Clone(further), override.Layer("client "+client))...); err != nil {
 			return nil, fmt.Errorf("client %q, server %q: %w", client, cfg.Name, err)
 		}
 	}

@@ -22,6 +22,9 @@ import (
 // and stops the children. It is called once.
 func (h *Hub) Serve(ctx context.Context) error {
 	defer h.stop()
+	if h.opt.Local != nil {
+		defer h.opt.Local.Close()
+	}
 	cfg := h.state.Load().cfg
 	listen := h.opt.Listen
 	if listen == nil {
@@ -31,8 +34,50 @@ func (h *Hub) Serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	server := &http.Server{
-		Handler:           h,
+	servers := []*http.Server{h.server(h)}
+	served := make(chan error, 2)
+	if h.certs != nil {
+		servers[0].TLSConfig = h.certs.config()
+		go func() { served <- servers[0].ServeTLS(listener, "", "") }()
+	} else {
+		go func() { served <- servers[0].Serve(listener) }()
+	}
+	if h.opt.Local != nil {
+		local := h.server(http.HandlerFunc(h.serveLocal))
+		servers = append(servers, local)
+		go func() { served <- local.Serve(h.opt.Local) }()
+	}
+	if h.opt.Started != nil {
+		h.opt.Started(listener.Addr().String())
+	}
+	var background sync.WaitGroup
+	background.Go(h.sweep)
+	if h.fleet != nil {
+		background.Go(func() { h.fleet.run(h.ctx) })
+	}
+	select {
+	case err = <-served:
+		for _, s := range servers {
+			_ = s.Close() // one of them has failed already
+		}
+	case <-ctx.Done():
+		err = h.drain(servers)
+	}
+	h.stop()
+	background.Wait()
+	h.close()
+	if h.fleet != nil {
+		h.fleet.finish()
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (h *Hub) server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: headPatience,
 		IdleTimeout:       idlePatience,
 		MaxHeaderBytes:    maxHeader,
@@ -40,43 +85,29 @@ func (h *Hub) Serve(ctx context.Context) error {
 
 		DisableGeneralOptionsHandler: true, // nothing is answered before the door
 	}
-	served := make(chan error, 1)
-	if h.certs != nil {
-		server.TLSConfig = h.certs.config()
-		go func() { served <- server.ServeTLS(listener, "", "") }()
-	} else {
-		go func() { served <- server.Serve(listener) }()
-	}
-	if h.opt.Started != nil {
-		h.opt.Started(listener.Addr().String())
-	}
-	sweeping := make(chan struct{})
-	go func() { defer close(sweeping); h.sweep() }()
-	select {
-	case err = <-served:
-	case <-ctx.Done():
-		err = h.drain(server)
-	}
-	h.stop()
-	<-sweeping
-	h.close()
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
 // drain stops taking requests and waits for those in flight. Streams that have no end are ended.
-func (h *Hub) drain(server *http.Server) error {
+func (h *Hub) drain(servers []*http.Server) error {
 	h.draining.Store(true)
 	h.endAll()
 	patience, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()
-	if err := server.Shutdown(patience); err != nil {
-		h.stop()
-		return server.Close()
+	var ending sync.WaitGroup
+	late := make([]error, len(servers))
+	for i, s := range servers {
+		ending.Go(func() { late[i] = s.Shutdown(patience) })
 	}
-	return nil
+	ending.Wait()
+	if errors.Join(late...) == nil {
+		return nil
+	}
+	h.stop()
+	var errs []error
+	for _, s := range servers {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // close ends what the hub has opened: sessions first, which are told to their servers.
@@ -138,6 +169,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	beginResponse(rec, r)
 	if !s.door.admit(rec, r) || h.serveOpen(rec, r, s) {
+		return
+	}
+	if h.fleet != nil && strings.HasPrefix(r.URL.Path, "/v1/") {
+		h.fleet.serve(rec, r, h.fleet.identify)
 		return
 	}
 	if name, ok := strings.CutPrefix(r.URL.Path, "/mcp/"); ok {

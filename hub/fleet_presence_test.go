@@ -1,0 +1,80 @@
+package hub_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rohitgs28/mcpx/hub/store"
+	"github.com/rohitgs28/mcpx/hub/uplink"
+)
+
+func TestPresence(t *testing.T) {
+	g := startTeam(t, config())
+	laptop := g.token(store.Token{Name: "laptop"})
+	c := g.clientOf(laptop)
+	p := uplink.Presence{Instance: "i", Server: "files", Version: "1", Host: "h", User: "u", PID: 1, Started: time.Now(), ClientInfo: uplink.RawJSON(`{"name":"c"}`)}
+	if err := c.Heartbeat(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := g.client().Fleet(t.Context())
+	if err != nil || len(fleet.Wrappers) != 1 || !fleet.Wrappers[0].Alive || fleet.Wrappers[0].Principal != "laptop" {
+		t.Errorf("fleet %+v, %v", fleet, err)
+	}
+	if got := g.metric("mcpx_wrappers_alive"); got != "1" {
+		t.Errorf("%s wrappers are alive", got)
+	}
+	p.Ended = true
+	if err := c.Heartbeat(t.Context(), p); err != nil || g.metric("mcpx_wrappers_alive") != "0" {
+		t.Errorf("after it said goodbye: %v", err)
+	}
+	for name, body := range map[string]string{
+		"an unknown member": `{"instance":"i","server":"files","principal":"boss"}`,
+		"a twin":            `{"instance":"i","server":"files","server":"vault"}`,
+		"no instance":       `{"server":"files"}`,
+		"no server":         `{"instance":"i"}`,
+		"a giant":           `{"instance":"i","server":"files","host":"` + strings.Repeat("h", 300) + `"}`,
+		"no JSON":           `instance`,
+	} {
+		if got := g.do("POST", "/v1/heartbeat", body, laptop); got.status != 400 {
+			t.Errorf("%s: status %d", name, got.status)
+		}
+	}
+}
+
+func TestHeartbeatsOfOnePrincipalAreBounded(t *testing.T) {
+	g := startTeam(t, config())
+	laptop, other := g.token(store.Token{Name: "laptop"}), g.token(store.Token{Name: "other"})
+	last := answer{}
+	for range 1300 {
+		if last = g.do("POST", "/v1/heartbeat", "{}", laptop); last.status == 429 {
+			break
+		}
+	}
+	if last.status != 429 || last.header.Get("Retry-After") == "" {
+		t.Errorf("a flood ends in %+v", last)
+	}
+	if got := g.do("POST", "/v1/heartbeat", `{"instance":"i","server":"s"}`, other); got.status/100 != 2 && got.status != 400 {
+		t.Errorf("another principal: %+v", got)
+	}
+}
+
+func TestHubWithoutServersOnlyTakesEvents(t *testing.T) {
+	g := startTeam(t, config())
+	if got := g.do("GET", "/health", ""); got.status != 200 {
+		t.Errorf("/health: %+v", got)
+	}
+	if got := g.do("GET", "/readyz", ""); got.status != 200 {
+		t.Errorf("/readyz: %+v", got)
+	}
+	if got := g.post("files", listTools); got.status != 404 {
+		t.Errorf("/mcp/files: %+v", got)
+	}
+}
+
+func TestWithoutAStoreThereIsNoV1(t *testing.T) {
+	g := start(t, config())
+	if got := g.do("GET", "/v1/hub", ""); got.status != 404 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,99 @@
+//go:build unix
+
+package hub_test
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rohitgs28/mcpx/hub"
+)
+
+func TestSocketOfADeadHubIsReplaced(t *testing.T) {
+	path := filepath.Join(shortDir(t), "run", "hub.sock")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	l, err := hub.ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is open to others: %v, %v", info.Mode(), err)
+	}
+	if _, err := hub.ListenSocket(path); err == nil || !strings.Contains(err.Error(), "another hub listens there") {
+		t.Errorf("while one listens: %v", err)
+	}
+	l.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket stays behind: %v", err)
+	}
+	again, err := hub.ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+	l.Close() // once more does no harm
+}
+
+func TestSocketOfAnotherProgramIsLeftAlone(t *testing.T) {
+	path := filepath.Join(shortDir(t), "run", "hub.sock")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.Listen("unix", path) // holds no lock of ours
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := hub.ListenSocket(path); err == nil || !strings.Contains(err.Error(), "another hub listens there") {
+		t.Errorf("%v", err)
+	}
+	file := filepath.Join(filepath.Dir(path), "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hub.ListenSocket(file); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("in place of a file: %v", err)
+	}
+	if kept, err := os.ReadFile(file); err != nil || string(kept) != "precious" {
+		t.Errorf("the file is now %q, %v", kept, err)
+	}
+}
+
+// Of hubs that start at the same time one gets the socket, and keeps it.
+func TestOneOfManyGetsTheSocket(t *testing.T) {
+	path := filepath.Join(shortDir(t), "run", "hub.sock")
+	var all sync.WaitGroup
+	got := make(chan net.Listener, 16)
+	for range 16 {
+		all.Go(func() {
+			if l, err := hub.ListenSocket(path); err == nil {
+				got <- l
+			}
+		})
+	}
+	all.Wait()
+	close(got)
+	won := 0
+	for l := range got {
+		won++
+		defer l.Close()
+	}
+	c, err := net.Dial("unix", path)
+	if won != 1 || err != nil {
+		t.Fatalf("%d listen; %v", won, err)
+	}
+	c.Close()
+}
