@@ -216,7 +216,11 @@ func (l *liaison) sayGoodbye(ctx context.Context, client *uplink.Client, outbox 
 	defer cancel()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { l.drain(ctx, client, outbox) })
-	tasks.Go(func() { l.proposeFresh(ctx, client) })
+	tasks.Go(func() {
+		if err := l.proposeFresh(ctx, client); err != nil {
+			l.log.Debug().Err(err).Msg("the hub is not told what the server said last")
+		}
+	})
 	tasks.Go(func() {
 		last := l.present(outbox)
 		last.Ended, last.Pending = true, 0 // what is still pending is the next one's

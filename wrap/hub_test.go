@@ -366,3 +366,19 @@ func TestPresence(t *testing.T) {
 	s.finish()
 	hub.await("its end", func() bool { return hub.presences[len(hub.presences)-1].Ended })
 }
+
+// What the server says at the very end is proposed all the same.
+func TestShortSessionProposesItsPins(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t)
+	s := startSession(t, hub.env()...).begin()
+	hub.awaitSerial(1)
+	s.write(`{"jsonrpc":"2.0","id":"l","method":"tools/list"}` + "\n")
+	s.read()
+	s.finish()
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	if len(hub.proposed) != 10 {
+		t.Errorf("proposed: %v", hub.proposed)
+	}
+}
