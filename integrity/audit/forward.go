@@ -62,7 +62,7 @@ func (f *forwarder) look() {
 		changed = info.ModTime()
 	}
 	all := !f.resting(f.rescan) || f.more && len(f.o.chains) <= maxClaims
-	if !all && changed.Equal(f.looked) && f.o.has(f.o.own) {
+	if !all && changed.Equal(f.looked) && (f.o.has(f.o.own) || f.o.settled[f.o.own]) {
 		return
 	}
 	more, err := f.o.look(all, f.tell)
