@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -125,9 +126,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for chain, n := range kill() {
-			acked[chain] = n
-		}
+		maps.Copy(acked, kill())
 	}
 	acked["own"] = uint64(own)
 	fleet, err := s.Fleet(t.Context())

@@ -46,7 +46,7 @@ func (s *Store) Verify(ctx context.Context) (problems []ChainProblem, events int
 	if err != nil {
 		return nil, 0, fmt.Errorf("verify: %w", err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // it only reads
 	chains, err := readHeads(ctx, tx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("verify: %w", err)
