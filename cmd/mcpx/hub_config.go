@@ -111,9 +111,9 @@ func (c *config) problemAt(path string, err error) problem {
 	return problem{Line: where.line, Column: where.column, Path: path, Message: err.Error()}
 }
 
-// exposed reports whether anyone who reaches the address of the gateway from elsewhere may use a server of it.
+// exposed reports whether anyone who reaches the address of the gateway from elsewhere may use it.
 func exposed(cfg hub.Config) bool {
-	return beyondLoopback(cfg.Listen) && !cfg.Auth.Enabled && cfg.TLS.ClientCAFile == "" && len(cfg.Servers) > 0
+	return beyondLoopback(cfg.Listen) && !cfg.Auth.Enabled && cfg.TLS.ClientCAFile == ""
 }
 
 func beyondLoopback(address string) bool {

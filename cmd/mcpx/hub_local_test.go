@@ -130,6 +130,13 @@ func TestLocalHub(t *testing.T) {
 		t.Errorf("listens on %q, want this machine alone", address)
 	}
 	m.run(t, 1, "", "hub") // there is one
+	if err := os.WriteFile(filepath.Join(m.folder, "gateway.yaml"), []byte("servers: [ { name: web, url: 'http://127.0.0.1:1/mcp' } ]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gateway, _ := m.startHub(t, "-c", "gateway.yaml", "--listen", "127.0.0.1:0") // beside it, as ever
+	if !strings.Contains(gateway.text(), "do not find this hub by themselves") {
+		t.Errorf("says nothing of the socket:\n%s", gateway.text())
+	}
 	m.run(t, 0, conversation, "wrap", "--name", "with", "--", mockName)
 	eventually(t, "all events stored", func() bool { return m.stored(t) == m.recorded(t) })
 	if _, text := m.run(t, 0, "", "doctor"); !strings.Contains(text, "it answers, as mcpx") {

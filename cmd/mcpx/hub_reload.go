@@ -79,7 +79,7 @@ func (s *hubSettings) read() (hub.Config, error) {
 	}
 	s.current.Store(c)
 	if len(unserved) > 0 && !slices.Equal(unserved, s.unserved) {
-		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are rules for wrappers: the gateway does not serve them")
+		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are rules for wrappers: not served by the gateway")
 	}
 	if len(cfg.Servers) == 0 && len(c.Servers) == 0 && s.path != "" {
 		s.log.Warn().Str("file", s.path).Msg("no entry has a url or a command: nothing is served")
@@ -175,7 +175,7 @@ Do one of these:
 func (s *hubSettings) warn(address string, cfg hub.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !exposed(cfg) {
+	if !exposed(cfg) || len(cfg.Servers) == 0 {
 		s.warned = false
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/rohitgs28/mcpx/hub"
@@ -67,11 +68,17 @@ func (v *hubService) openStore(ctx context.Context, c *config, s *hubSettings) e
 	if err == nil {
 		return nil
 	}
-	if _, statErr := os.Stat(home.store); c.Path == "" || c.Store.Path != "" || home.store != "" && !errors.Is(statErr, fs.ErrNotExist) {
+	if c.Path == "" || c.Store.Path != "" || home.store != "" && !absent(home.store) {
 		return err
 	}
 	s.log.Warn().Err(err).Msg("there is no place for a store: this gateway takes no events of wrappers and knows no hub tokens (store.path names another place)")
 	return nil
+}
+
+// absent reports whether it is certain that there is no such file.
+func absent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // openDoor listens where wrappers of this user look for a hub.
