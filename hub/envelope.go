@@ -25,7 +25,7 @@ func writeJSON(w http.ResponseWriter, status int, document []byte) {
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(document) + 1)}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(document, '\n')) // the client may be gone
+	_, _ = w.Write(append(document, '\n')) //nolint:gosec // JSON that no browser takes for a page; the client may be gone
 }
 
 // maxRequestID is the length, in bytes, of the longest X-Request-ID that is taken from a client.

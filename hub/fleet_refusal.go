@@ -99,11 +99,10 @@ func (f *fleet) refuse(w http.ResponseWriter, err error) {
 
 // refusalOf returns the answer that stands for an error.
 func refusalOf(err error) *refusal {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
-	if unread := new(uplink.StatusError); errors.As(err, &unread) {
+	if unread, ok := errors.AsType[*uplink.StatusError](err); ok {
 		return &refusal{status: unread.Status, code: unread.Code, message: unread.Message}
 	}
 	return &refusal{status: http.StatusInternalServerError, code: "internal", message: "the request failed", cause: err}

@@ -34,13 +34,14 @@ func (h *Hub) Serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	servers := []*http.Server{h.server(h)}
+	public := h.server(h)
+	servers := []*http.Server{public}
 	served := make(chan error, 2)
 	if h.certs != nil {
-		servers[0].TLSConfig = h.certs.config()
-		go func() { served <- servers[0].ServeTLS(listener, "", "") }()
+		public.TLSConfig = h.certs.config()
+		go func() { served <- public.ServeTLS(listener, "", "") }()
 	} else {
-		go func() { served <- servers[0].Serve(listener) }()
+		go func() { served <- public.Serve(listener) }()
 	}
 	if h.opt.Local != nil {
 		local := h.server(http.HandlerFunc(h.serveLocal))

@@ -86,14 +86,13 @@ func TestOneOfManyGetsTheSocket(t *testing.T) {
 	}
 	all.Wait()
 	close(got)
-	won := 0
-	for l := range got {
-		won++
-		defer l.Close()
+	if len(got) != 1 {
+		t.Fatalf("%d listen", len(got))
 	}
+	defer (<-got).Close()
 	c, err := net.Dial("unix", path)
-	if won != 1 || err != nil {
-		t.Fatalf("%d listen; %v", won, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	c.Close()
 }
