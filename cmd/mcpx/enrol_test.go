@@ -143,7 +143,7 @@ func TestTokenFileOfOthersIsRefused(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v; want 0600", info.Mode(), err)
 	}
-	if err := os.Chmod(file, 0o640); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(file, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.credential(); err == nil || !strings.Contains(err.Error(), "can be read by others") {

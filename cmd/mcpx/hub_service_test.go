@@ -62,16 +62,16 @@ func TestBusyPort(t *testing.T) {
 	}
 	defer busy.Close()
 	for _, test := range []struct {
-		name     string
-		settings hubSettings
-		listens  bool
+		name         string
+		listen, path string
+		listens      bool
 	}{
-		{"nothing said", hubSettings{}, true},
-		{"by a flag", hubSettings{listen: busy.Addr().String()}, false},
-		{"with a file", hubSettings{path: "mcpx.yaml"}, false},
+		{"nothing said", "", "", true},
+		{"by a flag", busy.Addr().String(), "", false},
+		{"with a file", "", "mcpx.yaml", false},
 	} {
-		test.settings.log = zerolog.Nop()
-		got, err := test.settings.listenAt("tcp", busy.Addr().String())
+		s := &hubSettings{listen: test.listen, path: test.path, log: zerolog.Nop()}
+		got, err := s.listenAt("tcp", busy.Addr().String())
 		if (err == nil) != test.listens {
 			t.Errorf("%s: error %v", test.name, err)
 		}
