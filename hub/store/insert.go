@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -39,10 +40,10 @@ func (a *appender) store() error {
 			a.out.New = append(a.out.New, f.record)
 			id++
 		}
-		if err := a.w.exec(insertEvents[n], events...); err != nil {
+		if err := a.w.exec(insertEvents()[n], events...); err != nil {
 			return err
 		}
-		if err := a.w.exec(insertLines[n], lines...); err != nil {
+		if err := a.w.exec(insertLines()[n], lines...); err != nil {
 			return err
 		}
 		left = left[n:]
@@ -50,10 +51,10 @@ func (a *appender) store() error {
 	return nil
 }
 
-// The statements, by how many rows they insert.
+// The statements, by how many rows they insert. They are put together when they are first needed, not whenever mcpx starts.
 var (
-	insertEvents = map[int]string{1: eventsOf(1), perInsert: eventsOf(perInsert)}
-	insertLines  = map[int]string{1: linesOf(1), perInsert: linesOf(perInsert)}
+	insertEvents = sync.OnceValue(func() map[int]string { return map[int]string{1: eventsOf(1), perInsert: eventsOf(perInsert)} })
+	insertLines  = sync.OnceValue(func() map[int]string { return map[int]string{1: linesOf(1), perInsert: linesOf(perInsert)} })
 )
 
 func eventsOf(rows int) string {

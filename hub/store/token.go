@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -34,10 +33,21 @@ const (
 	maxServers   = 1000 // of a token
 )
 
-var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+// validTokenName is no regular expression: every start of mcpx would compile it.
+func validTokenName(name string) bool {
+	for i, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && strings.IndexByte("._@-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return 0 < len(name) && len(name) <= 64
+}
 
 func checkToken(t Token, now time.Time) error {
-	if !tokenName.MatchString(t.Name) {
+	if !validTokenName(t.Name) {
 		return fmt.Errorf("token name %q: %w: it must be of [A-Za-z0-9._@-], begin with a letter or digit and have at most 64", clip(t.Name), ErrInvalid)
 	}
 	if t.Name == uplink.LocalPrincipal {
