@@ -74,6 +74,7 @@ func (a *app) pinsDiff() *cobra.Command {
 changed, what it said and what it says now. Characters that cannot be seen are shown as escapes.
 
 With --hub it compares what wrappers have seen with what the hub has approved for all.`,
+		Args:              cobra.ArbitraryArgs, // a server, and tools of it
 		ValidArgsFunction: a.completePins,
 		RunE: func(c *cobra.Command, args []string) error {
 			if hub.given() {
