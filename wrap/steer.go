@@ -248,7 +248,7 @@ func (l *liaison) apply(r *ruling, document []byte, reason string) {
 	l.guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: reason, Detail: fmt.Appendf(nil,
 		`{"serial":%d,"layers":%d,"pins":%d,"revoked":%d,"layers_changed":%t,"pins_changed":%d,"revoked_changed":%d}`,
 		r.Serial, len(r.Layers), len(r.Pins), len(r.Revoked),
-		!reflect.DeepEqual(before.Layers, r.Layers), differences(before.Pins, r.Pins), differences(before.Revoked, r.Revoked))})
+		len(before.Layers)+len(r.Layers) > 0 && !reflect.DeepEqual(before.Layers, r.Layers), differences(before.Pins, r.Pins), differences(before.Revoked, r.Revoked))})
 	l.log.Debug().Int64("serial", r.Serial).Msg(reason)
 	l.tell()
 }
