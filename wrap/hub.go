@@ -36,8 +36,10 @@ type Hub struct {
 const (
 	// settling is how long the first messages have the machine for themselves.
 	settling = 100 * time.Millisecond
-	// lookEvery is how often a hub on this machine that is not there is looked for.
-	lookEvery = 3 * time.Second
+	// A hub on this machine that is not there is looked for this often: one that was just ended may come back soon, and one
+	// that nobody ever starts must not keep a machine awake that has many wrappers.
+	lookFirst = 3 * time.Second
+	lookLater = 15 * time.Second
 	// requiredWithin is how long a start waits for a bundle that is required.
 	requiredWithin = 5 * time.Second
 	// farewell is how long the wrapper stays, when all is over, to send what is left.
@@ -153,6 +155,7 @@ func (l *liaison) run(ctx context.Context) {
 	}
 	missing := err
 	var retry backoff
+	var left time.Time // when it was found that the hub is not there; l.absent
 	for ctx.Err() == nil {
 		client, err := l.hub.Connect()
 		if err == nil {
@@ -163,15 +166,20 @@ func (l *liaison) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, uplink.ErrNoHub):
-			l.absent = true
+			if !l.absent {
+				l.absent, left = true, time.Now()
+			}
 			retry.reset()
-			pause(ctx, lookEvery)
+			pause(ctx, lookAgain(time.Since(left)))
 		default:
 			l.trouble(aboutHub, err)
 			pause(ctx, retry.next(err))
 		}
 	}
 }
+
+// lookAgain is how long to wait before a hub is looked for that has been away for so long.
+func lookAgain(away time.Duration) time.Duration { return min(max(away/4, lookFirst), lookLater) }
 
 // session lasts until the hub has gone, or ctx ends: then it sends what is left.
 func (l *liaison) session(parent context.Context, client *uplink.Client, outbox *audit.Outbox) error {
