@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/rohitgs28/mcpx/hub/uplink"
 )
 
-// ListenSocket listens on a Unix socket that only the user of this process can reach: its folder, which is made, is closed to
-// all others. Where another process listens there it is an error; what is left of one that has died is replaced. Closing the
+// ListenSocket listens on a Unix socket that only the user of this process can reach. Its folder is made, closed to all others; one
+// that is there is left as it is, and must be one to which nobody else may write. Where another process listens there it is an error; what is left of one that has died is replaced. Closing the
 // listener removes the file.
 func ListenSocket(path string) (net.Listener, error) {
 	l, err := listenSocket(path)
@@ -32,10 +34,9 @@ func listenSocket(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder is entered by its owner
-			return nil, fmt.Errorf("close its folder to others: %w", err)
-		}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid != 0 && int64(owner.Uid) != int64(os.Geteuid()) || info.Mode().Perm()&0o022 != 0 {
+		return nil, errors.New("others may write to its folder, and could put a socket of theirs in its place: name one in a folder of your own, or chmod go-w that folder")
 	}
 	lock, err := lockSocket(path)
 	if err != nil {
@@ -89,7 +90,7 @@ func replaceSocket(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o600); err != nil { // until now its folder has kept others out
+	if err := os.Chmod(path, 0o600); err != nil { // until now Accept keeps others out
 		_ = l.Close()
 		return nil, err
 	}
@@ -100,6 +101,20 @@ func replaceSocket(path string) (net.Listener, error) {
 type socket struct {
 	net.Listener
 	lock *os.File
+}
+
+// Accept implements [net.Listener]. It returns connections of processes of our own user, and closes all others.
+func (s *socket) Accept() (net.Conn, error) {
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if uplink.CheckPeer(conn, os.Geteuid()) == nil {
+			return conn, nil
+		}
+		_ = conn.Close()
+	}
 }
 
 // Close implements [net.Listener].

@@ -29,8 +29,8 @@ func TestSocketOfADeadHubIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the folder is open to others: %v, %v", info.Mode(), err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is open to others: %v, %v", info.Mode(), err)
 	}
 	if _, err := hub.ListenSocket(path); err == nil || !strings.Contains(err.Error(), "another hub listens there") {
 		t.Errorf("while one listens: %v", err)
@@ -95,4 +95,45 @@ func TestOneOfManyGetsTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// What the folder of a socket is like decides who could put another in its place. A folder that is there is nobody's to close:
+// it may be /tmp or /run.
+func TestFoldersOfSockets(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode os.FileMode // 0: there is no folder
+		want os.FileMode // 0: it is refused
+	}{
+		"made":                     {0, 0o700},
+		"our own":                  {0o700, 0o700},
+		"readable by others":       {0o755, 0o755},
+		"writable by the group":    {0o770, 0},
+		"writable by all":          {0o777, 0},
+		"writable by all, as /tmp": {os.ModeSticky | 0o777, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(shortDir(t), "run")
+			if test.mode != 0 {
+				if err := errors.Join(os.Mkdir(folder, 0o700), os.Chmod(folder, test.mode)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l, err := hub.ListenSocket(filepath.Join(folder, "hub.sock"))
+			if l != nil {
+				defer l.Close()
+			}
+			want := test.want
+			if want == 0 {
+				want = test.mode
+				if err == nil || !strings.Contains(err.Error(), "others may write to its folder") {
+					t.Errorf("listens, %v", err)
+				}
+			} else if err != nil {
+				t.Error(err)
+			}
+			if info, err := os.Stat(folder); err != nil || info.Mode()&(os.ModePerm|os.ModeSticky) != want {
+				t.Errorf("the folder is %v, %v", info.Mode(), err)
+			}
+		})
+	}
 }

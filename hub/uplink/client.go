@@ -115,7 +115,7 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	return id, err
 }
 
-// Fleet, Review, Approve, Revoked, Revoke and Restore are for administrators.
+// Fleet, Events, Review, Approve, Revoked, Revoke and Restore are for administrators.
 func (c *Client) Fleet(ctx context.Context) (Fleet, error) {
 	var f Fleet
 	err := c.call(ctx, "list wrappers", request{method: http.MethodGet, path: PathWrappers}, &f)

@@ -45,7 +45,7 @@ func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = []byte(err.Error())
 	}
 	h.mu.Lock()
-	h.got = append(h.got, seen{r.Method, r.URL.EscapedPath(), r.Header.Get("Authorization"), string(body), r.Header})
+	h.got = append(h.got, seen{r.Method, r.URL.RequestURI(), r.Header.Get("Authorization"), string(body), r.Header})
 	h.mu.Unlock()
 	h.answer(w, r)
 }
@@ -117,6 +117,12 @@ func TestCalls(t *testing.T) {
 			func(ctx context.Context, c *Client) (any, error) { return c.Fleet(ctx) },
 			seen{"GET", "/v1/wrappers", "", "", nil},
 			Fleet{Wrappers: []Wrapper{{Presence: Presence{Instance: "i", Server: "s", PID: 1}, Principal: "ann", Alive: true}}, Chains: []Chain{{Chain: "c", Seq: 1<<64 - 1}}, Events: 3}},
+		{"events of one", `{"events":[{"principal":"ann","chain":"c","flaw":"gap","line":"{\"seq\":1}"}],"next":"7.9"}`,
+			func(ctx context.Context, c *Client) (any, error) {
+				return c.Events(ctx, Search{Server: "s", Target: "a/b&c", Since: at, Limit: 5})
+			},
+			seen{"GET", "/v1/events?limit=5&server=s&since=2026-11-22T01%3A02%3A03Z&target=a%2Fb%26c", "", "", nil},
+			Found{Events: []FoundEvent{{Principal: "ann", Chain: "c", Flaw: "gap", Line: `{"seq":1}`}}, Next: "7.9"}},
 		{"review of one", `[{"server":"s","items":[{"kind":"tool","name":"x","digest":"d","definition":{"a":1},"by":["ann@h"]}]}]`,
 			func(ctx context.Context, c *Client) (any, error) { return c.Review(ctx, "s") },
 			seen{"GET", "/v1/pins/s", "", "", nil},

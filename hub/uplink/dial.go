@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -128,7 +129,15 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	if err := ownSocket(path); err != nil {
 		return nil, err
 	}
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckPeer(conn, os.Geteuid()); err != nil { // it was put there since
+		_ = conn.Close()
+		return nil, fmt.Errorf("%w: nothing is sent there", err)
+	}
+	return conn, nil
 }
 
 // unreachable says in short why there is no answer.

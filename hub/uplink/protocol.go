@@ -5,7 +5,7 @@ import "time"
 // The calls of a hub. All but those on the hub's own socket need a hub token: Authorization: Bearer TOKEN.
 const (
 	PathHub      = "/v1/hub"       // GET: Identity
-	PathEvents   = "/v1/events"    // POST: lines of one chain, NDJSON; answers Acknowledgement
+	PathEvents   = "/v1/events"    // POST: lines of one chain, NDJSON; answers Acknowledgement. Administrators: GET, with a Search as query; answers Found
 	PathAlive    = "/v1/heartbeat" // POST: Presence
 	PathPolicy   = "/v1/policy/"   // + server. GET: a signed Bundle; as text/event-stream: this one and each that follows
 	PathPins     = "/v1/pins/"     // + server. POST: Sightings. Administrators: GET ([]Review; of all without server), POST + "/approve" (Approval)

@@ -43,6 +43,18 @@ func TestSocket(t *testing.T) {
 	if err := socketOf(path, os.Geteuid()+1); err == nil || !strings.Contains(err.Error(), "another user") {
 		t.Errorf("socket of another user: %v", err)
 	}
+	if err := os.Chmod(folder, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dial(t, Options{Socket: path}).Identity(t.Context()); err == nil || !strings.Contains(err.Error(), "others may write") {
+		t.Errorf("in a folder like /tmp: %v", err)
+	}
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := folderOf(folder, os.Geteuid()+1); os.Geteuid() != 0 && err == nil {
+		t.Error("a folder of another user is taken")
+	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // as kill -9 leaves it
 	server.Close()
 	if _, err := c.Identity(t.Context()); !errors.Is(err, ErrNoHub) {
@@ -56,6 +68,38 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := c.Identity(t.Context()); err == nil || errors.Is(err, ErrNoHub) {
 		t.Errorf("no socket: %v", err)
+	}
+}
+
+// Who listens decides, whoever the socket's file and folder belong to.
+func TestPeerOfASocket(t *testing.T) {
+	folder, err := os.MkdirTemp("", "hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	l, err := net.Listen("unix", filepath.Join(folder, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	out, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for end, conn := range map[string]net.Conn{"who dials": out, "who listens": in} {
+		if err := CheckPeer(conn, os.Geteuid()); err != nil {
+			t.Errorf("%s: our own user: %v", end, err)
+		}
+		if err := CheckPeer(conn, os.Geteuid()+1); canTellPeer && err == nil {
+			t.Errorf("%s: another user is taken for us", end)
+		}
 	}
 }
 
