@@ -122,7 +122,9 @@ func show(rows []row, smoke bool) (missed int) {
 	for _, r := range rows {
 		verdict := ""
 		switch {
-		case r.target == "" || smoke:
+		case smoke:
+			r.target = ""
+		case r.target == "":
 		case r.missed:
 			missed++
 			verdict = "MISSED"
