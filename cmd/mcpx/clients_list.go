@@ -101,7 +101,7 @@ func runs(s *clients.Server) []string {
 		shown[i] = words[i]
 		if i > 0 && clients.SecretArg(words, i) {
 			shown[i] = "…"
-			if flag, _, ok := strings.Cut(words[i], "="); ok {
+			if flag, _, ok := strings.Cut(words[i], "="); ok && strings.HasPrefix(flag, "-") && !strings.ContainsAny(flag, ": ") { // the name of a flag, not a part of what is secret
 				shown[i] = flag + "=…"
 			}
 		}

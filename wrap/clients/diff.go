@@ -210,12 +210,40 @@ func secrets(source []byte, n *node) []edit {
 	return found
 }
 
-// SecretArg reports whether the i-th of some arguments looks like a secret: --token=x, or what follows --token.
+// SecretArg reports whether the i-th of some arguments looks like a secret: --token=x, what follows --token, a header such as
+// Authorization: x, or what is known by how it begins.
 func SecretArg(args []string, i int) bool {
+	if secretHeader(args[i]) || knownSecret(args[i]) {
+		return true
+	}
 	if flag, _, ok := strings.Cut(args[i], "="); ok && secretName(flag) {
 		return true
 	}
 	return i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && secretName(args[i-1]) && !strings.HasPrefix(args[i], "--")
+}
+
+// issued is how tokens and keys begin that well-known services hand out, and JSON Web Tokens.
+var issued = []string{"sk-", "sk_", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "mcpx_", "npm_", "eyJ"}
+
+// knownSecret reports whether a word of a text begins like such a token.
+func knownSecret(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t=:,;\"'", r) }) {
+		if len(word) >= 16 && slices.ContainsFunc(issued, func(start string) bool { return strings.HasPrefix(word, start) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// secretHeader reports whether a text is a header that proves who somebody is, also behind a flag: --header=Authorization: x.
+func secretHeader(text string) bool {
+	name, value, ok := strings.Cut(text, ":")
+	if !ok || strings.HasPrefix(value, "//") {
+		return false
+	}
+	name = strings.ToLower(strings.TrimSpace(name[strings.LastIndexByte(name, '=')+1:]))
+	return !strings.Contains(name, "/") &&
+		(secretName(name) || name == "cookie" || strings.HasSuffix(name, "authorization") || strings.HasPrefix(name, "x-auth") || strings.HasSuffix(name, "-key"))
 }
 
 // secretURL reports whether a text is a URL with a user or a query, where keys often are.

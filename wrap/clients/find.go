@@ -165,14 +165,16 @@ func read(client Client, p place, path, self string) File {
 }
 
 func readLimited(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil { // before it is opened: that would wait for who writes to a pipe
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file")
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
 	source, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(source) > maxFile {
 		err = fmt.Errorf("it is larger than %d bytes", maxFile)
@@ -288,7 +290,11 @@ func (f *File) readServer(key string, entry *node, at int, project string) error
 			s.State, s.URL = Remote, url.text
 		}
 	}
-	if s.findShape(f.Client.command); s.shape.command != nil {
+	s.findShape(f.Client.command)
+	if sh := s.shape; sh.command != nil && sh.holder.twice != "" {
+		return placeError(f.source, sh.holder.twiceAt, "%q is there twice", sh.holder.twice)
+	}
+	if s.shape.command != nil {
 		s.State, s.URL = Unwrapped, ""
 		s.judge(f.self)
 	}
