@@ -24,6 +24,7 @@ func calls() []call {
 	return []call{
 		{http.MethodGet, at(uplink.PathHub), false, (*fleet).serveIdentity},
 		{http.MethodPost, at(uplink.PathEvents), false, (*fleet).serveEvents},
+		{http.MethodGet, at(uplink.PathEvents), true, (*fleet).serveSearch},
 		{http.MethodPost, at(uplink.PathAlive), false, (*fleet).serveHeartbeat},
 		{http.MethodGet, at(uplink.PathPolicy + "{}"), false, (*fleet).servePolicy},
 		{http.MethodPost, at(uplink.PathPins + "{}"), false, (*fleet).serveSightings},
@@ -140,6 +141,9 @@ func (h *Hub) serveLocal(w http.ResponseWriter, r *http.Request) {
 	s := h.state.Load()
 	rec := &recorder{ResponseWriter: w, began: time.Now()}
 	defer h.count(rec, r)
+	if r.ContentLength != 0 { // where this is a port, others of this machine can send without an end
+		_ = http.NewResponseController(w).SetReadDeadline(rec.began.Add(bodyPatience)) // net/http can
+	}
 	beginResponse(rec, r)
 	identify := h.fleet.identifyLocal
 	switch {

@@ -39,6 +39,10 @@ func (a *app) printEvents(records []*audit.Record) error {
 
 // eventLine shows an event: when, what, where, about what, and why.
 func eventLine(r *audit.Record) string {
+	return strings.TrimRight(strings.Join(eventParts(r), "  "), " ")
+}
+
+func eventParts(r *audit.Record) []string {
 	parts := []string{
 		r.Time.Local().Format("2006-01-02 15:04:05.000"),
 		fmt.Sprintf("%-9s", oneLine(headline(r))),
@@ -52,7 +56,7 @@ func eventLine(r *audit.Record) string {
 	for _, detail := range details(r) {
 		parts = append(parts, oneLine(detail))
 	}
-	return strings.TrimRight(strings.Join(parts, "  "), " ")
+	return parts
 }
 
 func withoutReason(r *audit.Record) *audit.Record {

@@ -18,7 +18,7 @@ import (
 
 // hubAdminCommands are those of `mcpx hub` that ask a hub which runs.
 func (a *app) hubAdminCommands() []*cobra.Command {
-	return []*cobra.Command{a.hubStatus(), a.hubRevoke(), a.hubRestore(), a.hubRevoked()}
+	return []*cobra.Command{a.hubStatus(), a.hubEvents(), a.hubRevoke(), a.hubRestore(), a.hubRevoked()}
 }
 
 // addHubFlag adds --hub to a command that cannot do without a hub.
@@ -32,8 +32,8 @@ func (a *app) hubRevoke() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "revoke SERVER TOOL",
 		Short: "Take a tool away from everybody, at once",
-		Long: `Revoke denies a tool to all who use the hub: running wrappers refuse it within a second, those that start later as well,
-also offline. It needs no restart and changes no configuration. What policies and pins say is not touched.`,
+		Long: `Revoke denies a tool to all who use the hub: running wrappers refuse it within a second, those that start later within a second
+as well, or from their start if the hub had told this machine before, also offline. It needs no restart and changes no configuration. What policies and pins say is not touched.`,
 		Example:           `  mcpx hub revoke filesystem write_file --reason "CVE-2026-12345"`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -208,7 +208,7 @@ func (a *app) printBadChains(chains []uplink.Chain) error {
 	if len(chains) == 0 {
 		return nil
 	}
-	fmt.Fprintln(a.out, "\nRecords that are not what was written, or not whole (`mcpx audit query --kind anomaly` on the hub tells more):")
+	fmt.Fprintln(a.out, "\nRecords that are not what was written, or not whole (`mcpx hub events --kind anomaly` tells more):")
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "OF\tCHAIN\tPROBLEMS\tEVENTS\tLAST")
 	for _, c := range chains {

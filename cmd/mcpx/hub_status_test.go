@@ -74,7 +74,7 @@ waiting   2 definitions of fs: see ` + "`mcpx pins diff --hub`" + `
 
 `
 	const chains = `
-Records that are not what was written, or not whole (` + "`mcpx audit query --kind anomaly`" + ` on the hub tells more):
+Records that are not what was written, or not whole (` + "`mcpx hub events --kind anomaly`" + ` tells more):
 OF   CHAIN  PROBLEMS  EVENTS  LAST
 eve  bad    1         2       -
 `

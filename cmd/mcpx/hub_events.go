@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rohitgs28/mcpx/hub/uplink"
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
+)
+
+// maxShown bounds what is kept of a hub's answers at once.
+const maxShown = 100_000
+
+// A hubSearch says which events of a hub are wanted.
+type hubSearch struct {
+	hub, server, target, tool, decision, kind, principal string
+	since, until                                         moment
+	events                                               int
+}
+
+func (a *app) hubEvents() *cobra.Command {
+	var q hubSearch
+	command := &cobra.Command{
+		Use:   "events",
+		Short: "Find events among those that all wrappers have sent",
+		Long: `Events shows the newest events for which all given flags hold, the newest last: what wrappers have sent, and what the hub
+has recorded itself, such as records that are not what was written (--kind anomaly). Names are compared exactly. --since and
+--until take a time such as 2026-03-01T12:00:00Z, a day such as 2026-03-01, or how long ago, such as 90m, 12h or 7d.
+
+The log of this machine alone is what mcpx audit query searches.
+
+With --json each event is one line: {"principal":…,"chain":…,"flaw":…,"event":…}. principal is whose token brought it, event
+the line of its log, and flaw is there if the chain is not whole at this place.`,
+		Example: `  mcpx hub events --decision deny --since 7d
+  mcpx hub events --server files --tool write_file --principal bob
+  mcpx hub events --kind integrity --json`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(c *cobra.Command, _ []string) error {
+			for name, text := range map[string]string{"decision": q.decision, "kind": q.kind} {
+				if text != "" && !slices.Contains(searchWords()[name], text) {
+					return &exitError{exitUsage, fmt.Errorf("--%s: %q is not one of %s", name, text, strings.Join(searchWords()[name], ", "))}
+				}
+			}
+			if q.events < 1 || q.events > maxShown {
+				return &exitError{exitUsage, fmt.Errorf("--lines: %d is not between 1 and %d", q.events, maxShown)}
+			}
+			return a.withHub(q.hub, func(client *uplink.Client, t *hubTarget) error {
+				found, err := q.find(c.Context(), client)
+				if err != nil {
+					return t.explain(err)
+				}
+				return a.printFound(found)
+			})
+		},
+	}
+	addHubFlag(command, &q.hub)
+	f := command.Flags()
+	f.StringVar(&q.server, "server", "", "events of this `SERVER`")
+	f.StringVar(&q.target, "target", "", "events about this tool, prompt or resource")
+	f.StringVar(&q.tool, "tool", "", "events about calls of this `TOOL`")
+	f.StringVar(&q.decision, "decision", "", "allow or deny")
+	f.StringVar(&q.kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
+	f.StringVar(&q.principal, "principal", "", "events that came with the token `NAME`; local: from the hub's own machine")
+	f.Var(&q.since, "since", "events from this `TIME` on, or so long ago")
+	f.Var(&q.until, "until", "events before this `TIME`, or so long ago")
+	f.IntVarP(&q.events, "lines", "n", 50, "how many `EVENTS` to show at most")
+	command.MarkFlagsMutuallyExclusive("target", "tool")
+	for name, words := range searchWords() {
+		_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
+	for _, name := range []string{"server", "target", "tool", "principal", "since", "until", "lines"} {
+		_ = command.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+	return command
+}
+
+// searchWords are the values that flags of a search may have.
+func searchWords() map[string][]string {
+	return map[string][]string{
+		"decision": {"allow", "deny"},
+		"kind":     {"decision", "outcome", "integrity", "lifecycle", "anomaly"},
+	}
+}
+
+// A foundEvent is an event of a hub, and what its line says.
+type foundEvent struct {
+	uplink.FoundEvent
+	record *audit.Record
+}
+
+// find returns the newest events that are wanted, the newest last.
+func (q *hubSearch) find(ctx context.Context, client *uplink.Client) ([]foundEvent, error) {
+	search := uplink.Search{
+		Server: q.server, Target: q.target, Decision: q.decision, Principal: q.principal, Kind: q.kind,
+		Since: q.since.Time, Until: q.until.Time,
+	}
+	if q.tool != "" {
+		search.Target = q.tool
+	}
+	var list []foundEvent
+	for len(list) < q.events {
+		search.Limit = min(q.events-len(list), uplink.MaxFound)
+		page, err := client.Events(ctx, search)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page.Events {
+			record, err := audit.Parse([]byte(e.Line))
+			if err != nil {
+				return nil, fmt.Errorf("read an event of chain %q: %w", e.Chain, err)
+			}
+			if q.tool == "" || record.Method == "tools/call" {
+				list = append(list, foundEvent{e, record})
+			}
+		}
+		if page.Next == "" || page.Next == search.Before {
+			break
+		}
+		search.Before = page.Next
+	}
+	list = list[:min(len(list), q.events)] // a hub may give more than it was asked for
+	slices.Reverse(list)
+	return list, nil
+}
+
+func (a *app) printFound(list []foundEvent) error {
+	if len(list) == 0 && !a.json {
+		fmt.Fprintln(a.err, "no such events")
+		return nil
+	}
+	w := bufio.NewWriter(a.out)
+	for _, e := range list {
+		line := foundLine(&e)
+		if a.json {
+			line = foundJSON(&e)
+		}
+		_, _ = w.WriteString(line + "\n") // Flush tells
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print events: %w", err)
+	}
+	return nil
+}
+
+// foundLine shows an event as the commands of mcpx audit do, and behind the time whose it is.
+func foundLine(e *foundEvent) string {
+	parts := slices.Insert(eventParts(e.record), 1, fmt.Sprintf("%-10s", cut(oneLine(dash(e.Principal)))))
+	if e.Flaw != "" {
+		parts = append(parts, oneLine(e.Flaw))
+	}
+	return strings.TrimRight(strings.Join(parts, "  "), " ")
+}
+
+// foundJSON is built around the line, which stays as it is to the byte.
+func foundJSON(e *foundEvent) string {
+	line := jsonrpc.AppendString([]byte(`{"principal":`), e.Principal)
+	line = jsonrpc.AppendString(append(line, `,"chain":`...), e.Chain)
+	if e.Flaw != "" {
+		line = jsonrpc.AppendString(append(line, `,"flaw":`...), e.Flaw)
+	}
+	return string(line) + `,"event":` + e.Line + "}"
+}
