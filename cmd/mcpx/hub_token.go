@@ -159,6 +159,9 @@ func (a *app) tokenCreate(ctx context.Context, f tokenFlags) error {
 	fmt.Fprintln(a.out, secret)
 	fmt.Fprintf(a.err, "\nThis is the token of %s; it is shown this once. On the other machine run\n  mcpx login %s --key %s\nand give it there.\n",
 		f.name, cmp.Or(f.url, "HUB_URL"), key)
+	if strings.HasPrefix(f.url, "http:") {
+		fmt.Fprintln(a.err, "This URL is for users of this machine: for others the hub needs listen and tls, and this command its -c FILE or a --url.")
+	}
 	return nil
 }
 
