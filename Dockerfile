@@ -2,7 +2,10 @@
 # in the same container: for those, copy /mcpx into an image that has what they need (Node, Python, …).
 #
 #   docker build -t mcpx .
-#   docker run --rm -p 127.0.0.1:8080:8080 -v "$PWD/config:/config:ro" mcpx
+#   docker run --rm -p 127.0.0.1:8080:8080 -v "$PWD/config:/config:ro" -v mcpx-state:/state mcpx
+#
+# /state holds what must outlive a container: the audit log, and the store and key of a hub that wrappers belong to. Its
+# tokens are made inside: docker exec CONTAINER /mcpx hub token create --name bob
 #
 # Mount the folder of mcpx.yaml, not the file: only so is a changed file seen (--watch). Pins (mcpx.lock) are kept
 # beside the file: where tool integrity is on, the folder must be writable for user 65532.
