@@ -33,7 +33,7 @@ type plan struct {
 }
 
 var (
-	usual = plan{rounds: 16, round: 800 * time.Millisecond, starts: 60, backlog: 100 << 20, idle: 20 * time.Second, events: 400_000, chains: 8}
+	usual = plan{rounds: 12, round: 500 * time.Millisecond, starts: 60, backlog: 100 << 20, idle: 20 * time.Second, events: 400_000, chains: 8}
 	quick = plan{rounds: 2, round: 100 * time.Millisecond, starts: 3, backlog: 2 << 20, idle: time.Second, events: 4000, chains: 2}
 )
 
