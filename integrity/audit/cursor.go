@@ -160,7 +160,7 @@ func validChain(name string) bool {
 func readCursor(path string) (c cursor, err error) {
 	for range 3 {
 		var f *os.File
-		if f, err = os.Open(path); err != nil {
+		if f, err = openCursor(path, os.O_RDONLY); err != nil {
 			return cursor{}, err
 		}
 		c, err = readCursorFile(f)
@@ -212,10 +212,26 @@ func createWhole(path string, data []byte) (err error) {
 	return errors.Join(err, f.Close())
 }
 
+// openCursor opens a cursor that is there, and nothing else: a link could have us write to any file of our user.
+func openCursor(path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, how|openPlain, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // claimCursor opens the cursor at path and takes its lock: nobody else forwards the chain then. Without an error, nil says
 // that somebody else does. A *cursorError comes with the file.
 func claimCursor(path string) (*os.File, cursor, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openCursor(path, os.O_RDWR)
 	if err != nil {
 		return nil, cursor{}, err
 	}
@@ -239,7 +255,7 @@ func claimCursor(path string) (*os.File, cursor, error) {
 
 // removeCursor removes the cursor of a chain of which nothing is left, unless somebody is at it.
 func removeCursor(path string) {
-	f, err := os.Open(path)
+	f, err := openCursor(path, os.O_RDONLY)
 	if err != nil {
 		return // most chains have none
 	}

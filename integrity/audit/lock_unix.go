@@ -39,3 +39,6 @@ func flock(f *os.File, how int) error {
 
 // canRemoveOpen says whether a file can be removed by whoever has it open.
 const canRemoveOpen = true
+
+// openPlain are flags with which a link is not followed, and a pipe is not waited for.
+const openPlain = unix.O_NOFOLLOW | unix.O_NONBLOCK

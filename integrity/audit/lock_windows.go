@@ -47,3 +47,6 @@ func unlock(f *os.File) error {
 
 // canRemoveOpen says whether a file can be removed by whoever has it open.
 const canRemoveOpen = false
+
+// openPlain: links take a right of its own here, and pipes are no files.
+const openPlain = 0

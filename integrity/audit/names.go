@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,9 @@ func listFolder(dir string) (list folderList, err error) {
 	}
 	spools, cursors := map[string]segment{}, map[string]bool{}
 	for _, entry := range entries {
+		if !ordinary(entry) {
+			continue
+		}
 		if instance, ok := strings.CutSuffix(entry.Name(), ackExt); ok {
 			cursors[instance] = true
 			continue
@@ -108,6 +112,10 @@ func listFolder(dir string) (list folderList, err error) {
 	return list, nil
 }
 
+// ordinary reports whether an entry may be a file of ours. Links and pipes never are: who may write to the folder could lead us
+// anywhere with them, or have us wait for ever. (Irregular is what some file systems say of files.)
+func ordinary(entry fs.DirEntry) bool { return entry.Type()&^fs.ModeIrregular == 0 }
+
 // rotatedName names what the shared file becomes when it is rotated: file.jsonl, file-TIME.jsonl.
 func rotatedName(path string, t time.Time) string {
 	ext := filepath.Ext(path)
@@ -124,7 +132,7 @@ func sharedSegments(path string) ([]segment, error) {
 	prefix := strings.TrimSuffix(filepath.Base(path), ext) + "-"
 	var segments []segment
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), prefix) || !strings.HasSuffix(entry.Name(), ext) || entry.Name() == prefix+ext {
+		if !ordinary(entry) || !strings.HasPrefix(entry.Name(), prefix) || !strings.HasSuffix(entry.Name(), ext) || entry.Name() == prefix+ext {
 			continue
 		}
 		stamp := strings.TrimSuffix(entry.Name()[len(prefix):], ext)
