@@ -32,6 +32,9 @@ func (f *fleet) serveHeartbeat(w *recorder, r *http.Request, c *caller, _ []stri
 	if problem := unfit(&p); problem != "" {
 		return badRequest(problem)
 	}
+	if err := c.about(p.Server); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), storePatience)
 	defer cancel()
 	if err := f.store.Saw(ctx, c.Name, p); err != nil {

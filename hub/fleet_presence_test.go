@@ -42,6 +42,21 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+// A token that is for some servers says nothing of others, not even that it runs one.
+func TestHeartbeatOutsideTheToken(t *testing.T) {
+	g := startTeam(t, config())
+	some := g.token(store.Token{Name: "some", Servers: []string{"git*"}})
+	for server, want := range map[string]int{"github": 204, "files": 403} {
+		if got := g.do("POST", "/v1/heartbeat", `{"instance":"i","server":"`+server+`"}`, some); got.status != want {
+			t.Errorf("%s: status %d, want %d", server, got.status, want)
+		}
+	}
+	fleet, err := g.client().Fleet(t.Context())
+	if err != nil || len(fleet.Wrappers) != 1 {
+		t.Errorf("fleet %+v, %v", fleet, err)
+	}
+}
+
 func TestHeartbeatsOfOnePrincipalAreBounded(t *testing.T) {
 	g := startTeam(t, config())
 	laptop, other := g.token(store.Token{Name: "laptop"}), g.token(store.Token{Name: "other"})
