@@ -97,12 +97,12 @@ func newChaos(t *testing.T) *chaos {
 	way := filepath.Join(c.home.folder, "way")
 	c.way = newBadWay(t, c.seed, way, filepath.Join(c.home.folder, "run", "mcpx", socketName))
 	for _, name := range []string{"beside the hub", "folder", "file"} {
-		u := &chaosUser{machine: c.home, t: t, name: name, way: way, audit: filepath.Join(state, auditName)}
-		settings := "audit: { max_size: 64KiB }\n" // so that chains have several files
-		if name != "beside the hub" {
-			u.machine = newMachine(t)
-			u.audit = filepath.Join(u.folder, "state", "mcpx", auditName)
+		u := &chaosUser{machine: newMachine(t), t: t, name: name, way: way}
+		if name == "beside the hub" {
+			u.machine = &machine{folder: c.home.folder, env: c.home.env}
 		}
+		u.audit = filepath.Join(u.folder, "state", "mcpx", auditName)
+		settings := "audit: { max_size: 64KiB }\n" // so that chains have several files
 		if name == "file" {
 			u.audit = filepath.Join(u.folder, "log.jsonl")
 			settings = "audit: { max_size: 64KiB, path: " + u.audit + " }\n"
@@ -114,7 +114,6 @@ func newChaos(t *testing.T) *chaos {
 		u.env = append(u.env[:len(u.env):len(u.env)], configVariable+"="+config)
 		c.users = append(c.users, u)
 	}
-	c.users[0].machine = &machine{folder: c.home.folder, env: c.users[0].env}
 	return c
 }
 
