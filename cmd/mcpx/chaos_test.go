@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,7 +112,7 @@ func newChaos(t *testing.T) *chaos {
 		if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		u.env = append(u.env[:len(u.env):len(u.env)], configVariable+"="+config)
+		u.env = append(slices.Clip(u.env), configVariable+"="+config)
 		c.users = append(c.users, u)
 	}
 	return c
