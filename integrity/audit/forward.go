@@ -23,6 +23,7 @@ type forwarder struct {
 	looked time.Time // the folder's time of change at the last look
 	lookEr bool      // a look failed, and that was told
 
+	sent  time.Time // when the hub took a batch last
 	pause time.Time // until then the hub is left alone
 	fails int       // of the hub, since it answered last
 }
@@ -101,7 +102,7 @@ func (f *forwarder) wait(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-wrote:
-		gather := time.NewTimer(gatherFor)
+		gather := time.NewTimer(max(gatherFor, time.Until(f.sent.Add(gatherBusy))))
 		defer gather.Stop()
 		select {
 		case <-ctx.Done():
@@ -156,6 +157,7 @@ func (f *forwarder) step(ctx context.Context, c *outChain) bool {
 	switch {
 	case err == nil:
 		f.hubAnswered()
+		f.sent = time.Now()
 		return f.acknowledged(c, &b, next, acked)
 	case ctx.Err() != nil:
 		return false

@@ -202,6 +202,7 @@ const (
 	maxBatchEvents = 1000
 	maxClaims      = 8                      // chains of dead processes at a time
 	gatherFor      = 250 * time.Millisecond // after events were written, so that a batch forms
+	gatherBusy     = time.Second            // from one batch to the next while events keep coming: calls share the CPUs with us
 	rescanEvery    = 10 * time.Second       // for chains whose processes died
 	pollEvery      = time.Second            // for what others write to a shared file
 	sendTimeout    = 2 * time.Minute
