@@ -24,7 +24,7 @@ func BenchmarkKeptBundle(b *testing.B) {
 		b.Fatal(err)
 	}
 	dir := b.TempDir()
-	if err := keep(BundlePath(dir, audit.LocalHub, "srv"), document, os.Rename); err != nil {
+	if err := keep(BundlePath(dir, audit.LocalHub, "", "srv"), document, os.Rename); err != nil {
 		b.Fatal(err)
 	}
 	off := false

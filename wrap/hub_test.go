@@ -194,7 +194,7 @@ func TestUnbelievableBundlesAreRefused(t *testing.T) {
 			if strings.Count(log, `"reason":"bundle_refused"`) != 1 || !strings.Contains(log, row.why) {
 				t.Errorf("want one refusal that says %q: %s", row.why, log)
 			}
-			path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "srv")
+			path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "", "srv")
 			if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, hub.signed(hub.key, good)) {
 				t.Errorf("kept is %s, %v", kept, err)
 			}
@@ -211,7 +211,7 @@ func TestTamperedKeptBundle(t *testing.T) {
 	s := startSessionIn(t, dir, hub.env()...).begin()
 	hub.awaitSerial(5)
 	s.finish()
-	path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "srv")
+	path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "", "srv")
 	tampered, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -380,5 +380,20 @@ func TestShortSessionProposesItsPins(t *testing.T) {
 	defer hub.mu.Unlock()
 	if len(hub.proposed) != 10 {
 		t.Errorf("proposed: %v", hub.proposed)
+	}
+}
+
+// TestKeptBundleIsOfWhoEnrolled: what a hub said to one person is no rule, and no refusal, for who logs in after them.
+func TestKeptBundleIsOfWhoEnrolled(t *testing.T) {
+	paths := map[string]string{}
+	for _, who := range []struct{ destination, principal, server string }{
+		{"https://hub.example.com", "", "fs"}, {"https://hub.example.com", "ann", "fs"}, {"https://hub.example.com", "bob", "fs"},
+		{"https://hub.example.com", "ann", "db"}, {audit.LocalHub, "", "fs"},
+	} {
+		path := wrap.BundlePath("state", who.destination, who.principal, who.server)
+		if other, twice := paths[path]; twice {
+			t.Errorf("%v has the file of %s", who, other)
+		}
+		paths[path] = fmt.Sprint(who)
 	}
 }

@@ -68,7 +68,7 @@ func (l *liaison) recall() error {
 		}
 		s.key = key
 	}
-	path := BundlePath(l.hub.Dir, l.hub.Destination, l.with.Server)
+	path := l.bundlePath()
 	document, err := readAtMost(path, uplink.MaxDocument)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -83,6 +83,10 @@ func (l *liaison) recall() error {
 	}
 	l.apply(r, document, "policy_kept")
 	return nil
+}
+
+func (l *liaison) bundlePath() string {
+	return BundlePath(l.hub.Dir, l.hub.Destination, l.hub.Principal, l.with.Server)
 }
 
 // keyKnown reports whether it is known with which key the hub signs.
@@ -164,7 +168,7 @@ func (l *liaison) accept(document []byte) error {
 		return err
 	}
 	l.apply(r, document, "policy_changed")
-	path := BundlePath(l.hub.Dir, l.hub.Destination, l.with.Server)
+	path := l.bundlePath()
 	if err := keep(path, document, os.Rename); err != nil {
 		l.log.Warn().Err(err).Msg("the hub's policy is in effect, but cannot be kept for the next start")
 	}
@@ -187,7 +191,7 @@ func (l *liaison) check(document []byte) (*ruling, error) {
 	case b.Server != l.with.Server:
 		return nil, fmt.Errorf("it is for the server %q", b.Server)
 	case b.Principal == "", s.principal != "" && b.Principal != s.principal:
-		return nil, fmt.Errorf("it is for %q, and we are %q; if that has changed, remove %q", b.Principal, s.principal, BundlePath(l.hub.Dir, l.hub.Destination, b.Server))
+		return nil, fmt.Errorf("it is for %q, and we are %q; if that has changed, remove %q", b.Principal, s.principal, l.bundlePath())
 	case s.bundle != nil && b.Serial < s.bundle.Serial:
 		return nil, fmt.Errorf("it is older (serial %d) than the one in effect (serial %d)", b.Serial, s.bundle.Serial)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,8 @@ func (a *app) checkBundles(context.Context) []finding {
 		}
 		servers = append(servers, bundle.Server)
 	}
+	slices.Sort(servers)
+	servers = slices.Compact(servers) // of several hubs
 	if len(servers) > 0 {
 		found = append(found, finding{Severity: wellFound, What: "kept and signed, for " + few(servers), Where: filepath.Join(state, "bundles")})
 	}
