@@ -14,8 +14,8 @@ import (
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
-// BundlePath is the file in which the last valid bundle of a hub for a server is kept. principal is who enrolled here, "" where
-// nobody did: a machine that changes hands does not find what was said to another.
+// BundlePath is the file in which the last valid bundle of a hub for a server is kept. principal is who we are to it, "" where
+// nobody has said: a machine that changes hands does not find what was said to another.
 func BundlePath(dir, destination, principal, server string) string {
 	sum := sha256.Sum256([]byte(destination + "\x00" + principal + "\x00" + server))
 	return filepath.Join(dir, "bundles", fmt.Sprintf("%x.bundle", sum[:8]))

@@ -194,7 +194,7 @@ func TestUnbelievableBundlesAreRefused(t *testing.T) {
 			if strings.Count(log, `"reason":"bundle_refused"`) != 1 || !strings.Contains(log, row.why) {
 				t.Errorf("want one refusal that says %q: %s", row.why, log)
 			}
-			path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "", "srv")
+			path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, uplink.LocalPrincipal, "srv")
 			if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, hub.signed(hub.key, good)) {
 				t.Errorf("kept is %s, %v", kept, err)
 			}
@@ -211,7 +211,7 @@ func TestTamperedKeptBundle(t *testing.T) {
 	s := startSessionIn(t, dir, hub.env()...).begin()
 	hub.awaitSerial(5)
 	s.finish()
-	path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, "", "srv")
+	path := wrap.BundlePath(filepath.Join(dir, "state"), audit.LocalHub, uplink.LocalPrincipal, "srv")
 	tampered, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
