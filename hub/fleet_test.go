@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,26 +76,7 @@ func startTeam(t *testing.T, cfg hub.Config, options ...teamOption) *team {
 	if g.hub, err = hub.New(t.Context(), cfg, opt); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- g.hub.Serve(ctx) }()
-	select {
-	case addr := <-listening:
-		g.url = "http://" + addr
-	case err := <-served:
-		t.Fatal(err)
-	}
-	var once sync.Once
-	g.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-served; err != nil {
-				t.Errorf("Serve: %v", err)
-			}
-			record.Close()
-		})
-	}
-	t.Cleanup(g.stop)
+	g.url, g.stop = serveUntilEnd(t, g.hub, listening, record)
 	return g
 }
 

@@ -92,27 +92,32 @@ func start(t testing.TB, cfg hub.Config) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.url, g.stop = serveUntilEnd(t, g.hub, listening, record)
+	return g
+}
+
+// serveUntilEnd has a hub serve until stop is called, at the latest when the test ends. Its audit log is closed then.
+func serveUntilEnd(t testing.TB, h *hub.Hub, listening <-chan string, record *audit.Log) (url string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- g.hub.Serve(ctx) }()
+	go func() { served <- h.Serve(ctx) }()
 	select {
 	case addr := <-listening:
-		g.url = "http://" + addr
+		url = "http://" + addr
 	case err := <-served:
+		cancel()
 		t.Fatal(err)
 	}
-	var once sync.Once
-	g.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-served; err != nil {
-				t.Errorf("Serve: %v", err)
-			}
-			record.Close()
-		})
-	}
-	t.Cleanup(g.stop)
-	return g
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		record.Close()
+	})
+	t.Cleanup(stop)
+	return url, stop
 }
 
 // An answer is one HTTP response, read whole.

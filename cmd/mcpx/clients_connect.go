@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +20,6 @@ import (
 )
 
 const listingTimeout = 10 * time.Second
-
-var hubServerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
 // hubPick is which hub, and which of its servers.
 type hubPick struct {
@@ -79,7 +76,7 @@ func (a *app) connectClients(ctx context.Context, pick *clientPicks, hub *hubPic
 	}
 	var servers []clients.HubServer
 	for _, name := range names {
-		if !hubServerName.MatchString(name) {
+		if !serverName.MatchString(name) {
 			return fmt.Errorf("%q is no name of a server", name)
 		}
 		servers = append(servers, clients.HubServer{Name: name, URL: base + "/mcp/" + name})
@@ -236,7 +233,7 @@ Exit codes: 0 done, or nothing to do; 1 something could not be done.`,
 			a.plan(&cc, files, func(f *clients.File) (*clients.Change, error) {
 				return f.Disconnect(func(s *clients.Server) bool {
 					name, ok := strings.CutPrefix(s.URL, base+"/mcp/")
-					return ok && hubServerName.MatchString(name) && (len(hub.servers) == 0 || slices.Contains(hub.servers, name))
+					return ok && serverName.MatchString(name) && (len(hub.servers) == 0 || slices.Contains(hub.servers, name))
 				})
 			})
 			return a.carryOut(&cc)

@@ -260,26 +260,34 @@ func findPinned(file *integrity.File, name string) (string, error) {
 	if slices.Contains(servers, name) {
 		return name, nil
 	}
+	found, remedy := onlyUnnamed(servers, name, "nothing is pinned yet; that happens when a client lists the tools of a wrapped server")
+	if found != "" {
+		return found, nil
+	}
+	return "", fmt.Errorf("server %q is not in %q: %s", name, file.Path(), remedy)
+}
+
+// onlyUnnamed gives the only one of the servers that is there as NAME@ and a digest, or else what to do about that. nothing is
+// said where there are no servers.
+func onlyUnnamed(servers []string, name, nothing string) (found, remedy string) {
 	var unnamed []string
 	for _, s := range servers {
 		if strings.HasPrefix(s, name+"@") {
 			unnamed = append(unnamed, s)
 		}
 	}
-	remedy := "known are " + choices(servers)
 	switch {
 	case len(unnamed) == 1:
-		return unnamed[0], nil
+		return unnamed[0], ""
 	case len(unnamed) > 1:
-		remedy = "say which, " + choices(unnamed)
+		return "", "say which, " + choices(unnamed)
 	case len(servers) == 0:
-		remedy = "nothing is pinned yet; that happens when a client lists the tools of a wrapped server"
-	default:
-		if guess := nearest(name, servers); guess != "" {
-			remedy = "did you mean " + guess + "?"
-		}
+		return "", nothing
 	}
-	return "", fmt.Errorf("server %q is not in %q: %s", name, file.Path(), remedy)
+	if guess := nearest(name, servers); guess != "" {
+		return "", "did you mean " + guess + "?"
+	}
+	return "", "known are " + choices(servers)
 }
 
 func (a *app) reviewPins(server string, targets []integrity.Target,

@@ -275,29 +275,15 @@ func findAtHub(ctx context.Context, client *uplink.Client, t *hubTarget, name st
 	if err != nil {
 		return nil, err
 	}
-	var servers, unnamed []string
+	var servers []string
 	for _, p := range pins {
 		if !slices.Contains(servers, p.Server) {
 			servers = append(servers, p.Server)
 		}
 	}
-	for _, s := range servers {
-		if strings.HasPrefix(s, name+"@") {
-			unnamed = append(unnamed, s)
-		}
-	}
-	remedy := "known are " + choices(servers)
-	switch {
-	case len(unnamed) == 1:
-		return slices.DeleteFunc(pins, func(p hubPin) bool { return p.Server != unnamed[0] }), nil
-	case len(unnamed) > 1:
-		remedy = "say which, " + choices(unnamed)
-	case len(servers) == 0:
-		remedy = "no wrapper has told it yet what a server lists; that happens when a client lists the tools of a wrapped server"
-	default:
-		if guess := nearest(name, servers); guess != "" {
-			remedy = "did you mean " + guess + "?"
-		}
+	found, remedy := onlyUnnamed(servers, name, "no wrapper has told it yet what a server lists; that happens when a client lists the tools of a wrapped server")
+	if found != "" {
+		return slices.DeleteFunc(pins, func(p hubPin) bool { return p.Server != found }), nil
 	}
 	return nil, fmt.Errorf("the hub %s knows no server %q: %s", t, name, remedy)
 }
