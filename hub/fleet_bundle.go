@@ -55,11 +55,13 @@ func (d *documents) keep(key bundleKey, doc *document) {
 func (s *state) bundle(key bundleKey) *uplink.Bundle {
 	b := &uplink.Bundle{Server: key.server, Principal: key.principal, Layers: []uplink.Layer{}}
 	if own, ok := s.policy(key.server); ok {
-		b.Layers = append(b.Layers, uplink.Layer{Label: "hub", Policy: own})
+		b.Layers = append(b.Layers, uplink.AsLayer(policy.Layer{Label: "hub", Config: own}))
 	}
 	if override, ok := s.cfg.Clients[key.principal][key.server]; ok {
 		layer := override.Layer("hub client " + key.principal)
-		b.Layers = append(b.Layers, uplink.Layer{Label: layer.Label, Policy: layer.Config})
+		own, _ := s.policy(key.server)
+		layer.Config.Shadow = own.Shadow
+		b.Layers = append(b.Layers, uplink.AsLayer(layer))
 	}
 	ruling := s.rulings[key.server]
 	b.Pins = slices.SortedFunc(slices.Values(ruling.Pins), func(a, b uplink.ApprovalItem) int {

@@ -86,6 +86,48 @@ func TestBundleSaysWhatTheConfigurationSays(t *testing.T) {
 	}
 }
 
+// A server in shadow mode is rehearsed by the whole fleet, its overrides too; what was revoked is not called all the same.
+func TestShadowOfTheHubReachesWrappers(t *testing.T) {
+	cfg := config()
+	cfg.Policies = map[string]policy.Config{"files": {DenyTools: []string{"rm"}, Shadow: true}}
+	cfg.Clients = map[string]map[string]policy.Override{"ann": {"files": {DenyTools: []string{"write"}}}}
+	g := startTeam(t, cfg)
+	if err := g.client().Revoke(t.Context(), "files", uplink.Revocation{Tool: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	ann := g.clientOf(g.token(store.Token{Name: "ann"}))
+	rehearsed, _ := g.open(ann, "files")
+	cfg.Policies["files"] = policy.Config{DenyTools: []string{"rm"}}
+	if err := g.hub.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	enforced, _ := g.open(ann, "files")
+	for _, row := range []struct {
+		bundle *uplink.Bundle
+		shadow bool
+	}{{rehearsed, true}, {enforced, false}} {
+		var layers []policy.Layer
+		for _, l := range row.bundle.Layers {
+			layers = append(layers, l.Rules())
+		}
+		engine, err := policy.Compile(policy.Config{}, layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tool := range []string{"rm", "write"} {
+			if d := engine.Call([]byte(tool), nil); d.Shadow != row.shadow || d.Allow != row.shadow {
+				t.Errorf("%s: %+v, shadow %v", tool, d, row.shadow)
+			}
+		}
+		if len(row.bundle.Revoked) != 1 {
+			t.Errorf("revoked: %+v", row.bundle.Revoked)
+		}
+	}
+	if enforced.Serial <= rehearsed.Serial {
+		t.Errorf("serial %d after %d", enforced.Serial, rehearsed.Serial)
+	}
+}
+
 // A watched stream hands out the bundles that come.
 type watchedStream struct {
 	bundles chan *uplink.Bundle

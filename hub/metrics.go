@@ -36,6 +36,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	calls    *prometheus.CounterVec
+	shadowed *prometheus.CounterVec
 	restarts *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	fleet    *fleetMetrics // nil without a store
@@ -61,6 +62,7 @@ func newMetrics(version string) *metrics {
 	m.requests = counter("mcpx_requests_total", "HTTP requests by server, MCP method (the HTTP method where the body has none) and class of status.",
 		"server", "method", "status_code")
 	m.calls = counter("mcpx_tool_calls_total", "Decisions about tool calls, by this gateway (source hub) and by wrappers as their events come in (source wrap).", "server", "tool", "decision", "client", "source")
+	m.shadowed = counter("mcpx_shadow_denials_total", "Tool calls that passed although a policy in shadow mode denies them.", "server", "tool", "source")
 	m.restarts = counter("mcpx_child_restarts_total", "Starts of a stdio server after it had ended by itself.", "server")
 	m.reloads = counter("mcpx_config_reloads_total", "Reloads of the configuration: ok or refused.", "result")
 	m.authFailures = counter("mcpx_auth_failures_total", "Requests without a valid credential.").WithLabelValues()
@@ -134,6 +136,9 @@ func (m *metrics) observe(server, client string) func(*audit.Event) {
 		}
 		if e.Method == "tools/call" {
 			s.calls.count(e.Target, e.Decision == "allow", label)
+			if strings.HasPrefix(e.Reason, policy.ShadowPrefix) {
+				s.calls.rehearsed(e.Target)
+			}
 		}
 		if e.Decision != "allow" && strings.HasPrefix(e.Rule, "rate_limit.") {
 			m.rateLimitHit()

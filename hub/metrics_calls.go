@@ -12,9 +12,9 @@ const (
 	wrapSource = "wrap"
 )
 
-// callMetrics are the series of mcpx_tool_calls_total of one server and source.
+// callMetrics are the series of mcpx_tool_calls_total and mcpx_shadow_denials_total of one server and source.
 type callMetrics struct {
-	all    *prometheus.CounterVec
+	all    *metrics
 	server string
 	source string
 
@@ -29,7 +29,7 @@ type callKey struct {
 	allow        bool
 }
 
-func newCallMetrics(all *prometheus.CounterVec, server, source string) *callMetrics {
+func newCallMetrics(all *metrics, server, source string) *callMetrics {
 	return &callMetrics{
 		all: all, server: server, source: source,
 		calls: make(map[callKey]prometheus.Counter), tools: make(map[string]bool),
@@ -64,9 +64,16 @@ func (s *callMetrics) add(tool []byte, allow bool, client string) prometheus.Cou
 	if allow {
 		decision = "allow"
 	}
-	c := countedIn(s.all, s.gone, s.server, key.tool, decision, key.client, s.source)
+	c := countedIn(s.all.calls, s.gone, s.server, key.tool, decision, key.client, s.source)
 	s.calls[key] = c
 	return c
+}
+
+// rehearsed counts a call that a policy in shadow mode denies.
+func (s *callMetrics) rehearsed(tool []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	countedIn(s.all.shadowed, s.gone, s.server, s.toolLabel(tool), s.source).Inc()
 }
 
 // toolLabel is called with the lock held.
@@ -87,7 +94,9 @@ func (s *callMetrics) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone = true
-	s.all.DeletePartialMatch(prometheus.Labels{"server": s.server, "source": s.source})
+	for _, all := range []*prometheus.CounterVec{s.all.calls, s.all.shadowed} {
+		all.DeletePartialMatch(prometheus.Labels{"server": s.server, "source": s.source})
+	}
 }
 
 // countedIn returns a counter of the registry; where its owner is gone, one that nobody reads.

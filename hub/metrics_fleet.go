@@ -9,6 +9,7 @@ import (
 
 	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // fleetMetrics are the series of what wrappers send.
@@ -79,7 +80,11 @@ func (f *fleetMetrics) record(principal string, events []*audit.Record) {
 			if client == "" {
 				client = f.all.client(principal)
 			}
-			f.server(e.Server).count([]byte(e.Target), e.Decision == "allow", client)
+			calls := f.server(e.Server)
+			calls.count([]byte(e.Target), e.Decision == "allow", client)
+			if strings.HasPrefix(e.Reason, policy.ShadowPrefix) {
+				calls.rehearsed([]byte(e.Target))
+			}
 		}
 		if e.Decision != "allow" && strings.HasPrefix(e.Rule, "rate_limit.") {
 			f.all.rateLimitHit()
@@ -102,7 +107,7 @@ func (f *fleetMetrics) server(name string) *callMetrics {
 			return s
 		}
 	}
-	s := newCallMetrics(f.all.calls, name, wrapSource)
+	s := newCallMetrics(f.all, name, wrapSource)
 	f.servers[name] = s
 	return s
 }

@@ -29,7 +29,7 @@ type requestKey struct {
 
 func newServerMetrics(m *metrics, name string) *serverMetrics {
 	return &serverMetrics{
-		all: m, name: name, duration: m.duration.WithLabelValues(name), calls: newCallMetrics(m.calls, name, hubSource),
+		all: m, name: name, duration: m.duration.WithLabelValues(name), calls: newCallMetrics(m, name, hubSource),
 		requests: make(map[requestKey]prometheus.Counter),
 	}
 }

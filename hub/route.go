@@ -36,7 +36,9 @@ func newRoute(cfg Server, clients map[string]map[string]policy.Override, further
 		if !ok {
 			continue
 		}
-		if r.engines[client], err = policy.Compile(cfg.Policy, append(slices.Clone(further), override.Layer("client "+client))...); err != nil {
+		layer := override.Layer("client " + client)
+		layer.Config.Shadow = cfg.Policy.Shadow
+		if r.engines[client], err = policy.Compile(cfg.Policy, append(slices.Clone(further), layer)...); err != nil {
 			return nil, fmt.Errorf("client %q, server %q: %w", client, cfg.Name, err)
 		}
 	}

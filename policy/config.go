@@ -23,6 +23,10 @@ type Config struct {
 
 	OnDeny     string `yaml:"on_deny" json:"on_deny,omitzero"`         // OnDenyError (default) or OnDenyToolError
 	HideDenied bool   `yaml:"hide_denied" json:"hide_denied,omitzero"` // answer for a denied target as if it did not exist
+
+	// Shadow: the rules are evaluated and told, not enforced: what they deny passes ([Decision.Shadow]). It is for whoever reads a
+	// configuration to set, and holds for this layer alone.
+	Shadow bool `yaml:"-" json:"-"`
 }
 
 // Values of Config.OnDeny.

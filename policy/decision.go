@@ -15,8 +15,11 @@ type Decision struct {
 	// `policy.tool_rules.query.args.sql.regex`; or [DefaultRule] where no rule had a say.
 	Rule string
 
-	// Reason is a sentence for people. It names target, argument and rule, never a value. Empty for an allow.
+	// Reason is a sentence for people. It names target, argument and rule, never a value. Empty for an allow without Shadow.
 	Reason string
+
+	// Shadow: a rule in shadow mode would have denied it. Rule and Reason are those of that denial, Reason behind [ShadowPrefix].
+	Shadow bool
 
 	// RetryAfter is when a rate limit would let the same message pass; zero for other decisions.
 	RetryAfter time.Duration
@@ -29,6 +32,18 @@ const (
 	ArgumentsRule = "arguments" // the arguments are no object
 	MethodRule    = "methods"   // an unknown method
 )
+
+// ShadowPrefix begins the reason of a decision that allows what a rule in shadow mode would have denied. In the audit log it is
+// what tells such a decision from others.
+const ShadowPrefix = "shadow: "
+
+// rehearsed is d, which allows, once the layers in shadow mode have said what they would do.
+func (d Decision) rehearsed(shadow Decision) Decision {
+	if shadow.Allow {
+		return d
+	}
+	return Decision{Allow: true, Shadow: true, Rule: shadow.Rule, Reason: ShadowPrefix + shadow.Reason}
+}
 
 func allowed(rule string) Decision { return Decision{Allow: true, Rule: rule} }
 

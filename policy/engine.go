@@ -7,7 +7,9 @@ import (
 
 // An Engine decides by the rules of one server for one client. It is safe for concurrent use.
 type Engine struct {
-	layers     []*layer // the server's own first
+	layers     []*layer // the server's own first, unless it is in shadow mode
+	own        *layer   // the server's own
+	shadow     *Engine  // of the layers in shadow mode: asked about what the others allow; nil: there is none
 	rules      bool     // some layer restricts something
 	resources  bool     // some layer has a rule about resources
 	onDeny     string
@@ -43,17 +45,31 @@ func compile(files pathFS, server Config, overrides []Layer) (*Engine, error) {
 	if e.onDeny == "" {
 		e.onDeny = OnDenyError
 	}
-	for _, l := range append([]Layer{{serverLabel, server}}, overrides...) {
+	for i, l := range append([]Layer{{serverLabel, server}}, overrides...) {
 		compiled, err := compileLayer(l)
 		if err != nil {
 			return nil, err
 		}
-		e.layers = append(e.layers, compiled)
-		e.rules = e.rules || compiled.rules
-		e.resources = e.resources || !compiled.resources.empty()
+		if i == 0 {
+			e.own = compiled
+		}
 		e.hideDenied = e.hideDenied || l.Config.HideDenied
+		if !l.Config.Shadow {
+			e.add(compiled)
+			continue
+		}
+		if e.shadow == nil {
+			e.shadow = &Engine{files: files, own: e.own}
+		}
+		e.shadow.add(compiled)
 	}
 	return e, nil
+}
+
+func (e *Engine) add(l *layer) {
+	e.layers = append(e.layers, l)
+	e.rules = e.rules || l.rules
+	e.resources = e.resources || !l.resources.empty()
 }
 
 func compileLayer(l Layer) (*layer, error) {
@@ -105,6 +121,9 @@ func (t *targets) addTwins(allowed, denied []string) {
 // HasRules reports whether anything is restricted. Without rules every well-formed message passes.
 func (e *Engine) HasRules() bool { return e.rules }
 
+// Shadow reports whether some rules are in shadow mode.
+func (e *Engine) Shadow() bool { return e.shadow != nil && e.shadow.rules }
+
 // OnDeny returns how a denied tool call is answered: [OnDenyError] or [OnDenyToolError].
 func (e *Engine) OnDeny() string { return e.onDeny }
 
@@ -112,7 +131,13 @@ func (e *Engine) OnDeny() string { return e.onDeny }
 func (e *Engine) HideDenied() bool { return e.hideDenied }
 
 // Tool decides whether a tool may be listed. It is also the first step of [Engine.Call].
-func (e *Engine) Tool(name []byte) Decision { return e.tool(name, nil) }
+func (e *Engine) Tool(name []byte) Decision {
+	d := e.tool(name, nil)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.tool(name, nil))
+}
 
 func (e *Engine) tool(name []byte, tr *Trace) Decision {
 	return e.name("tool", name, func(l *layer) *targets { return &l.tools }, tr)
@@ -120,6 +145,14 @@ func (e *Engine) tool(name []byte, tr *Trace) Decision {
 
 // Prompt decides whether a prompt may be listed, fetched or completed.
 func (e *Engine) Prompt(name []byte) Decision {
+	d := e.prompt(name)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.prompt(name))
+}
+
+func (e *Engine) prompt(name []byte) Decision {
 	return e.name("prompt", name, func(l *layer) *targets { return &l.prompts }, nil)
 }
 
@@ -146,7 +179,13 @@ func (e *Engine) name(kind string, name []byte, of func(*layer) *targets, tr *Tr
 
 // Call decides about a tools/call. The arguments are the raw value of params.arguments from a scanned message,
 // nil where there is none.
-func (e *Engine) Call(name, arguments []byte) Decision { return e.call(name, arguments, nil) }
+func (e *Engine) Call(name, arguments []byte) Decision {
+	d := e.call(name, arguments, nil)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.call(name, arguments, nil))
+}
 
 func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
 	decision := e.tool(name, tr)
@@ -175,6 +214,14 @@ func (e *Engine) call(name, arguments []byte, tr *Trace) Decision {
 // Resource decides whether a resource may be listed, read, subscribed to or completed. Once a rule about resources
 // exists, a URI must be in its normal form.
 func (e *Engine) Resource(uri []byte) Decision {
+	d := e.uri(uri)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.uri(uri))
+}
+
+func (e *Engine) uri(uri []byte) Decision {
 	if !e.resources {
 		return allowed(DefaultRule)
 	}
@@ -189,6 +236,14 @@ func (e *Engine) Resource(uri []byte) Decision {
 // included: file:///data/{path} matches file:///data/**, file:///{path} does not. What a template expands to is
 // judged when it is read.
 func (e *Engine) Template(uriTemplate []byte) Decision {
+	d := e.template(uriTemplate)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.template(uriTemplate))
+}
+
+func (e *Engine) template(uriTemplate []byte) Decision {
 	if !e.resources {
 		return allowed(DefaultRule)
 	}

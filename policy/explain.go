@@ -10,11 +10,15 @@ type Step struct {
 	Reason  string // for a denial
 }
 
-// Explain decides like [Engine.Call] and tells each rule that had a say. The last step is the one that decided.
+// Explain decides like [Engine.Call] and tells each rule that had a say, those in shadow mode last. The last step is the one that
+// decided, or would have.
 func (e *Engine) Explain(name, arguments []byte) (Decision, Trace) {
 	var tr Trace
 	d := e.call(name, arguments, &tr)
-	if len(tr) == 0 || d.Allow {
+	if e.shadow != nil && d.Allow {
+		d = d.rehearsed(e.shadow.call(name, arguments, &tr))
+	}
+	if len(tr) == 0 || d.Allow && !d.Shadow {
 		tr = append(tr, Step{Rule: d.Rule, Verdict: allow})
 	}
 	return d, tr

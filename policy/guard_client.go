@@ -165,8 +165,12 @@ func (g *Guard) subscriptions(c *call, m *jsonrpc.Message) Decision {
 			return nameless("notifications.resourceSubscriptions[]")
 		}
 		c.target = append(c.target[:0], uri...)
-		if d = g.engine().Resource(c.target); !d.Allow {
-			return d
+		one := g.engine().Resource(c.target)
+		if !one.Allow {
+			return one
+		}
+		if !d.Shadow { // the first that would have been denied is told
+			d = one
 		}
 	}
 	return d
@@ -224,9 +228,9 @@ func (g *Guard) notification(m *jsonrpc.Message, direction Kind) Decision {
 }
 
 func (g *Guard) notified(m *jsonrpc.Message, d Decision) {
-	e := audit.Event{Kind: audit.Decision, Method: m.Method, Decision: "allow", Rule: d.Rule}
+	e := audit.Event{Kind: audit.Decision, Method: m.Method, Decision: "allow", Rule: d.Rule, Reason: d.Reason}
 	if !d.Allow {
-		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "dropped"
+		e.Decision, e.Outcome = "deny", "dropped"
 	}
 	g.Record(&e)
 }

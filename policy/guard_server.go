@@ -80,8 +80,13 @@ func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) Decision {
 		default:
 			return denied(inputRule, "the server asked for input of an unknown kind")
 		}
-		if d := g.engine().ServerRequest(string(method)); !d.Allow {
+		d := g.engine().ServerRequest(string(method))
+		if !d.Allow {
 			return d
+		}
+		if d.Shadow {
+			g.Record(&audit.Event{Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: string(method),
+				Decision: "allow", Rule: d.Rule, Reason: d.Reason, TraceID: c.trace})
 		}
 	}
 	return allowed(DefaultRule)

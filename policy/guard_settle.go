@@ -114,10 +114,10 @@ func (c *call) lateArgs() []byte {
 func (g *Guard) decide(c *call, now time.Time, d Decision) {
 	e := audit.Event{
 		Time: now, Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
-		Decision: "allow", Rule: d.Rule, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
+		Decision: "allow", Rule: d.Rule, Reason: d.Reason, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
 	}
 	if !d.Allow {
-		e.Decision, e.Reason, e.Outcome = "deny", d.Reason, "denied"
+		e.Decision, e.Outcome = "deny", "denied"
 	}
 	g.Record(&e)
 }

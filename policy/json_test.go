@@ -111,6 +111,9 @@ func TestEveryFieldIsSpelledInJSONAsInYAML(t *testing.T) {
 	} {
 		for f := range typ.Fields() {
 			name := f.Tag.Get("yaml")
+			if name == "-" && f.Tag.Get("json") == "-" {
+				continue // it is no key: the entry spells it, or the layer
+			}
 			if want := name + ",omitzero"; name == "" || f.Tag.Get("json") != want {
 				t.Errorf("%v.%s: json tag %q, want %q", typ, f.Name, f.Tag.Get("json"), want)
 			}

@@ -7,6 +7,14 @@ package policy
 // without an id, is denied, rules or not. Anything else passes while there are no rules; once there are, the
 // server's own allow_methods must name it, and so must that of each layer that has one.
 func (e *Engine) Method(method string, kind Kind) Decision {
+	d := e.method(method, kind)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.method(method, kind))
+}
+
+func (e *Engine) method(method string, kind Kind) Decision {
 	if m, ok := Lookup(method); ok {
 		if m.Kinds&kind == 0 {
 			return denied(MethodRule, "%s is not a %s", method, kind)
@@ -16,9 +24,9 @@ func (e *Engine) Method(method string, kind Kind) Decision {
 	if !e.rules {
 		return allowed(DefaultRule)
 	}
-	opened := e.layers[0].methods.match([]byte(method))
-	for _, l := range e.layers[1:] {
-		if !l.methods.empty() && l.methods.match([]byte(method)) == "" {
+	opened := e.own.methods.match([]byte(method))
+	for _, l := range e.layers {
+		if l != e.own && !l.methods.empty() && l.methods.match([]byte(method)) == "" {
 			opened = ""
 		}
 	}
@@ -30,6 +38,14 @@ func (e *Engine) Method(method string, kind Kind) Decision {
 
 // ServerRequest decides whether a server may ask its client, by a request or inside an input_required result.
 func (e *Engine) ServerRequest(method string) Decision {
+	d := e.serverRequest(method)
+	if e.shadow == nil || !d.Allow {
+		return d
+	}
+	return d.rehearsed(e.shadow.serverRequest(method))
+}
+
+func (e *Engine) serverRequest(method string) Decision {
 	for _, l := range e.layers {
 		member, verdict := l.requests.of(method)
 		if verdict != "" && verdict != allow {
@@ -37,7 +53,7 @@ func (e *Engine) ServerRequest(method string) Decision {
 			return denied(rule, "%s from the server is denied by %s", quoted([]byte(method)), rule)
 		}
 	}
-	return e.Method(method, ServerRequest)
+	return e.method(method, ServerRequest)
 }
 
 func (r ServerRequests) of(method string) (member, verdict string) {

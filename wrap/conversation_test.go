@@ -73,6 +73,7 @@ func TestConversations(t *testing.T) {
 
 type sceneConfig struct {
 	Policy     policy.Config     `yaml:"policy"`
+	Shadow     bool              `yaml:"shadow"`
 	Inspection integrity.Config  `yaml:"inspection"`
 	RateLimit  policy.RateConfig `yaml:"rate_limit"`
 	MaxMessage int               `yaml:"max_message"`
@@ -112,6 +113,7 @@ func newScene(t *testing.T, config, lock string) *scene {
 }
 
 func (s *scene) start() {
+	s.cfg.Policy.Shadow = s.cfg.Shadow
 	engine, err := policy.Compile(s.cfg.Policy)
 	if err != nil {
 		s.t.Fatal(err)
@@ -310,6 +312,9 @@ func (s *scene) checkAudit(want string) {
 		if e.Kind == "integrity" {
 			name, _, _ := strings.Cut(e.Reason, ":")
 			words = append(words, name)
+		}
+		if strings.HasPrefix(e.Reason, policy.ShadowPrefix) {
+			words = append(words, "shadow")
 		}
 		got = append(got, strings.Join(words, " "))
 	}

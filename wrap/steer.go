@@ -225,7 +225,7 @@ func layers(b *uplink.Bundle) []policy.Layer {
 		if !strings.HasPrefix(layer.Label, "hub") {
 			layer.Label = "hub " + layer.Label
 		}
-		list = append(list, policy.Layer{Label: layer.Label, Config: layer.Policy})
+		list = append(list, layer.Rules())
 	}
 	var revoked policy.Config
 	for _, r := range b.Revoked {

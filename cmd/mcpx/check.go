@@ -34,6 +34,7 @@ type checkReport struct {
 	File     string    `json:"file,omitempty"` // absent: there is none, the defaults hold
 	Servers  int       `json:"servers"`
 	Rules    int       `json:"rules"`
+	Shadow   []string  `json:"shadow,omitempty"` // servers whose rules are not enforced
 	Problems []problem `json:"problems,omitempty"`
 }
 
@@ -50,6 +51,9 @@ func (a *app) check() error {
 		return nil
 	}
 	fmt.Fprintf(a.out, "ok: %s, %s (%s)\n", count(len(c.Servers), "server"), count(c.rules(), "rule"), printable(c.Path))
+	for _, name := range c.shadowed() {
+		fmt.Fprintf(a.out, "note: server %s is in shadow mode: what its policy denies is recorded, and passes\n", name)
+	}
 	return nil
 }
 
@@ -62,7 +66,7 @@ func (a *app) checkJSON(c *config, err error) error {
 	case err != nil:
 		report = checkReport{File: a.configPath, Problems: []problem{{Message: err.Error()}}}
 	default:
-		report = checkReport{OK: true, File: c.Path, Servers: len(c.Servers), Rules: c.rules()}
+		report = checkReport{OK: true, File: c.Path, Servers: len(c.Servers), Rules: c.rules(), Shadow: c.shadowed()}
 	}
 	if err := a.printJSON(report); err != nil {
 		return err

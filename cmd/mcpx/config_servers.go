@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,6 +26,7 @@ type server struct {
 	RequestTimeout time.Duration     `yaml:"request_timeout"`
 	Isolation      string            `yaml:"isolation"` // shared | client | session
 	Headers        map[string]secret `yaml:"headers"`
+	Mode           string            `yaml:"mode"` // enforce (default) | shadow
 	Policy         policy.Config     `yaml:"policy"`
 
 	path string // where the entry stands in the file, such as servers[1]
@@ -35,6 +37,11 @@ const (
 	transportStdio     = "stdio"
 	transportSSE       = "sse"
 	transportWebSocket = "websocket"
+)
+
+const (
+	modeEnforce = "enforce"
+	modeShadow  = "shadow"
 )
 
 var (
@@ -56,6 +63,7 @@ func (s server) withDefaults(folder string) server {
 	if s.RequestTimeout == 0 {
 		s.RequestTimeout = 30 * time.Second
 	}
+	s.Policy.Shadow = s.Mode == modeShadow
 	if s.Workdir != "" && !filepath.IsAbs(s.Workdir) && !strings.HasPrefix(s.Workdir, "~") {
 		s.Workdir = filepath.Join(folder, s.Workdir)
 	}
@@ -67,6 +75,7 @@ func (s server) Validate() error {
 		s.validName(),
 		s.validPeer(),
 		oneOf("isolation", s.Isolation, "shared", "client", "session"),
+		oneOf("mode", cmp.Or(s.Mode, modeEnforce), modeEnforce, modeShadow),
 		noTilde("workdir", s.Workdir),
 		s.validEnv(),
 		s.validHeaders(),
@@ -196,4 +205,15 @@ func noTilde(key, path string) error {
 		return fmt.Errorf("%s: ~ is not expanded: write ${HOME}", key)
 	}
 	return nil
+}
+
+// shadowed names the servers whose rules are told, not enforced.
+func (c *config) shadowed() []string {
+	var names []string
+	for _, s := range c.Servers {
+		if s.Mode == modeShadow {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }

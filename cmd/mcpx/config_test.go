@@ -76,7 +76,9 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 				Workdir:        filepath.Join(folder, "work"),
 				RequestTimeout: 90 * time.Second,
 				Isolation:      "client",
+				Mode:           "shadow",
 				Policy: policy.Config{
+					Shadow:     true,
 					AllowTools: []string{"read_file", "list_*"},
 					DenyTools:  []string{"write_file"},
 					ReadOnly:   true,

@@ -33,6 +33,7 @@ type hubSettings struct {
 	current  atomic.Pointer[config] // in effect; while one is put into effect, that one
 	lock     atomic.Pointer[integrity.File]
 	unserved []string // said last
+	shadowed []string // said last
 
 	mu     sync.Mutex
 	warned bool // the gateway is exposed, and that was said; guarded by mu
@@ -78,6 +79,10 @@ func (s *hubSettings) read() (hub.Config, error) {
 		s.lock.Store(lock)
 	}
 	s.current.Store(c)
+	if shadowed := c.shadowed(); !slices.Equal(shadowed, s.shadowed) {
+		s.shadowed = shadowed
+		s.log.Warn().Strs("servers", shadowed).Msg("servers in shadow mode: what their policies deny is recorded, and passes")
+	}
 	if len(unserved) > 0 && !slices.Equal(unserved, s.unserved) {
 		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are rules for wrappers: not served by the gateway")
 	}

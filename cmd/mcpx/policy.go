@@ -72,7 +72,8 @@ Exit codes: 0 allowed, 10 denied, 1 failed, 2 the command line is wrong.`,
 
 // An explanation is what `mcpx policy explain --json` prints.
 type explanation struct {
-	Decision string     `json:"decision"` // allow or deny
+	Decision string     `json:"decision"`         // of the rules: allow or deny
+	Shadow   bool       `json:"shadow,omitempty"` // they are not enforced: a denial is recorded, and the call passes
 	Server   string     `json:"server"`
 	Client   string     `json:"client,omitempty"`
 	Tool     string     `json:"tool,omitempty"`
@@ -106,9 +107,11 @@ func (a *app) explain(q question) error {
 		Decision: "deny", Server: q.server, Client: q.client, Tool: q.tool, Resource: q.resource, Prompt: q.prompt,
 		Rule: decision.Rule, Reason: decision.Reason, Place: c.rulePlace(entry, q.client, decision.Rule),
 	}
-	if decision.Allow {
+	if decision.Allow && !decision.Shadow {
 		e.Decision = "allow"
 	}
+	e.Shadow = entry.Mode == modeShadow
+	e.Reason = strings.TrimPrefix(e.Reason, policy.ShadowPrefix)
 	for _, step := range trace {
 		e.Steps = append(e.Steps, ruleStep{step.Rule, step.Verdict})
 	}
@@ -119,7 +122,7 @@ func (a *app) explain(q question) error {
 	} else {
 		fmt.Fprint(a.out, printable(e.String()))
 	}
-	if !decision.Allow {
+	if e.Decision == "deny" {
 		return &exitError{code: exitDenied}
 	}
 	return nil
@@ -166,6 +169,9 @@ func (e explanation) String() string {
 	if e.Client != "" {
 		fmt.Fprintf(&b, " for client %s", e.Client)
 	}
+	if e.Shadow {
+		b.WriteString("\nshadow  the rules of this server are not enforced: a denial is recorded, and the call passes")
+	}
 	fmt.Fprintf(&b, "\nrule    %s", e.Rule)
 	switch {
 	case e.Place != "":
@@ -199,7 +205,9 @@ func (c *config) engine(serverName, client string) (server, *policy.Engine, erro
 			return server{}, nil, fmt.Errorf("no client named %q: %s", client, nameOneOf(client, known, "the configuration has none"))
 		}
 		if override, ok := c.Clients[client].Servers[serverName]; ok {
-			layers = append(layers, override.Layer(clientLabel(client)))
+			layer := override.Layer(clientLabel(client))
+			layer.Config.Shadow = entry.Policy.Shadow
+			layers = append(layers, layer)
 		}
 	}
 	engine, err := policy.Compile(entry.Policy, layers...)

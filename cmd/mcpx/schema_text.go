@@ -69,6 +69,7 @@ func serverTexts() map[string]keyText {
 		"server.request_timeout": {text: "How long the hub waits for a sign of life of a request.", standard: "30s"},
 		"server.isolation":       {text: "Who shares a child of the hub: shared, all clients; client, one each; session, one per session.", words: []string{"shared", "client", "session"}, standard: "shared"},
 		"server.headers":         {text: "Sent with every request to the url, such as the hub's own credential. The client's never is."},
+		"server.mode":            {text: "enforce, or shadow: the policy and the clients' overrides are evaluated and recorded, but what they deny passes.", words: []string{modeEnforce, modeShadow}, standard: modeEnforce},
 		"server.policy":          {text: "What is allowed with this server. Without it every well-formed message passes."},
 
 		"pasted_server.type":        {text: "The same as transport.", words: []string{"http", "streamable-http", "streamableHttp", "streamable_http", "stdio", "sse", "websocket"}},

@@ -113,6 +113,9 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
+	if w.policy.Shadow {
+		log.Warn().Str("server", w.name).Msg("shadow mode: what the policy of this server denies is recorded, and passes")
+	}
 	target, err := a.wrapTarget(c, f.hub)
 	if err != nil {
 		return fail(err)

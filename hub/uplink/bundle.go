@@ -24,6 +24,29 @@ type Bundle struct {
 type Layer struct {
 	Label  string        `json:"label"`
 	Policy policy.Config `json:"policy"`
+
+	// Mode is "" or ModeShadow, which stands for Policy.Shadow. A wrapper that knows no modes refuses the bundle, and keeps to the
+	// one before it.
+	Mode string `json:"mode,omitzero"`
+}
+
+// ModeShadow is that of a layer that is rehearsed.
+const ModeShadow = "shadow"
+
+// AsLayer returns a layer as it is sent.
+func AsLayer(l policy.Layer) Layer {
+	out := Layer{Label: l.Label, Policy: l.Config}
+	if l.Config.Shadow {
+		out.Mode = ModeShadow
+	}
+	return out
+}
+
+// Rules returns a layer that was received.
+func (l Layer) Rules() policy.Layer {
+	rules := policy.Layer{Label: l.Label, Config: l.Policy}
+	rules.Config.Shadow = l.Mode == ModeShadow
+	return rules
 }
 
 // maxLabel bounds the label of a layer, in bytes. It is part of the name of each of its rules.
@@ -44,6 +67,9 @@ func (b *Bundle) check() error {
 	for i, l := range b.Layers {
 		if !printable(l.Label, maxLabel) {
 			return fmt.Errorf("layers[%d]: label %q is not a name", i, l.Label)
+		}
+		if l.Mode != "" && l.Mode != ModeShadow {
+			return fmt.Errorf("layer %q: mode %q is not known", l.Label, l.Mode)
 		}
 		if err := l.Policy.Validate(); err != nil {
 			return fmt.Errorf("layer %q: %w", l.Label, err)

@@ -151,6 +151,7 @@ func TestOpenFailsClosed(t *testing.T) {
 		{"pin without digest", whole(`,"pins":[{"kind":"tool","name":"x","digest":""}]`), true},
 		{"revocation of nothing", whole(`,"revoked":[{"tool":""}]`), true},
 		{"revocation of what no policy can name", whole(`,"revoked":[{"tool":"a\u202eb"}]`), true},
+		{"mode of a newer hub", whole(`,"layers":[{"label":"hub","policy":{},"mode":"loose"}]`), false},
 		{"label that hides something", whole(`,"layers":[{"label":"hub\u202e","policy":{}}]`), true},
 		{"member twice", whole(`,"revoked":[{"tool":"x"}],"revoked":[]`), false},
 		{"member in other case", whole(`,"Serial":9`), true},
@@ -188,6 +189,7 @@ func TestSignRefusesWhatNobodyOpens(t *testing.T) {
 		{"server", func(b *Bundle) { b.Server = "../x" }},
 		{"policy", func(b *Bundle) { b.Layers[0].Policy.DenyTools = []string{"["} }},
 		{"label", func(b *Bundle) { b.Layers[0].Label = "a\nb" }},
+		{"mode", func(b *Bundle) { b.Layers[0].Mode = "loose" }},
 		{"text that JSON cannot carry", func(b *Bundle) { b.Revoked[0].Reason = "\xff" }},
 		{"size", func(b *Bundle) { b.Revoked[0].Reason = strings.Repeat("x", MaxDocument) }},
 	} {
