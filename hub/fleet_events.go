@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,14 +122,15 @@ func (f *fleet) report(c *caller, chain string, a *store.Appended) error {
 	return f.hub.opt.Record.Commit()
 }
 
+// chainProblems are the reasons that the store gives.
+var chainProblems = [...]string{"chain_gap", "chain_fork", "chain_edited", "chain_foreign_server", "chain_malformed"}
+
 // problemLabel bounds the values of a label.
 func problemLabel(reason string) string {
-	switch reason {
-	case "chain_gap", "chain_fork", "chain_edited", "chain_foreign_server", "chain_malformed":
+	if slices.Contains(chainProblems[:], reason) {
 		return reason
-	default:
-		return otherLabel
 	}
+	return otherLabel
 }
 
 func problemDetail(chain string, seq uint64, host, detail string) []byte {

@@ -75,7 +75,7 @@ func TestEventsAreStoredOnceAndCounted(t *testing.T) {
 		`mcpx_events_stored_total`:                         fmt.Sprint(len(lines) + 1),
 		`mcpx_event_batches_total{result="stored"}`:        "4",
 		`mcpx_event_batches_total{result="behind"}`:        "1",
-		`mcpx_chain_problems_total{reason="chain_edited"}`: "",
+		`mcpx_chain_problems_total{reason="chain_edited"}`: "0",
 	} {
 		if got := g.metric(series); got != want {
 			t.Errorf("%s %s, want %s", series, got, want)

@@ -21,8 +21,20 @@ func TestPresence(t *testing.T) {
 	if err != nil || len(fleet.Wrappers) != 1 || !fleet.Wrappers[0].Alive || fleet.Wrappers[0].Principal != "laptop" {
 		t.Errorf("fleet %+v, %v", fleet, err)
 	}
-	if got := g.metric("mcpx_wrappers_alive"); got != "1" {
-		t.Errorf("%s wrappers are alive", got)
+	other := p
+	other.Instance, other.Pending = "j", 7
+	p.Pending = 5
+	for _, beat := range []uplink.Presence{p, other} {
+		if err := c.Heartbeat(t.Context(), beat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if alive, waiting := g.metric("mcpx_wrappers_alive"), g.metric("mcpx_events_waiting"); alive != "2" || waiting != "12" {
+		t.Errorf("%s wrappers are alive with %s events", alive, waiting)
+	}
+	other.Ended = true
+	if err := c.Heartbeat(t.Context(), other); err != nil {
+		t.Fatal(err)
 	}
 	p.Ended = true
 	if err := c.Heartbeat(t.Context(), p); err != nil || g.metric("mcpx_wrappers_alive") != "0" {

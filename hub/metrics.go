@@ -37,6 +37,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	calls    *prometheus.CounterVec
 	shadowed *prometheus.CounterVec
+	findings *prometheus.CounterVec
 	restarts *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	fleet    *fleetMetrics // nil without a store
@@ -63,6 +64,7 @@ func newMetrics(version string) *metrics {
 		"server", "method", "status_code")
 	m.calls = counter("mcpx_tool_calls_total", "Decisions about tool calls, by this gateway (source hub) and by wrappers as their events come in (source wrap).", "server", "tool", "decision", "client", "source")
 	m.shadowed = counter("mcpx_shadow_denials_total", "Tool calls that passed although a policy in shadow mode denies them.", "server", "tool", "source")
+	m.findings = counter("mcpx_integrity_findings_total", "Definitions that are not what was pinned, or that are new, whenever that was met.", "server", "reason", "source")
 	m.restarts = counter("mcpx_child_restarts_total", "Starts of a stdio server after it had ended by itself.", "server")
 	m.reloads = counter("mcpx_config_reloads_total", "Reloads of the configuration: ok or refused.", "result")
 	m.authFailures = counter("mcpx_auth_failures_total", "Requests without a valid credential.").WithLabelValues()
@@ -131,6 +133,9 @@ func (m *metrics) request(server, method string, status int, took time.Duration)
 func (m *metrics) observe(server, client string) func(*audit.Event) {
 	s, label := m.server(server), m.client(client)
 	return func(e *audit.Event) {
+		if e.Kind == audit.Integrity {
+			s.calls.found(e.Reason)
+		}
 		if e.Kind != audit.Decision {
 			return
 		}

@@ -1,9 +1,12 @@
 package hub
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rohitgs28/mcpx/integrity"
 )
 
 // The values of the label source: who has decided.
@@ -12,7 +15,8 @@ const (
 	wrapSource = "wrap"
 )
 
-// callMetrics are the series of mcpx_tool_calls_total and mcpx_shadow_denials_total of one server and source.
+// callMetrics are the series of mcpx_tool_calls_total, mcpx_shadow_denials_total and mcpx_integrity_findings_total of one server
+// and source.
 type callMetrics struct {
 	all    *metrics
 	server string
@@ -76,6 +80,28 @@ func (s *callMetrics) rehearsed(tool []byte) {
 	countedIn(s.all.shadowed, s.gone, s.server, s.toolLabel(tool), s.source).Inc()
 }
 
+// found counts a finding about what the server says of itself.
+func (s *callMetrics) found(reason string) {
+	reason = findingLabel(reason)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	countedIn(s.all.findings, s.gone, s.server, reason, s.source).Inc()
+}
+
+// findingLabel bounds the reasons: they are a kind of definition and what is wrong with it.
+func findingLabel(reason string) string {
+	kind, status, _ := strings.Cut(reason, "_")
+	if _, err := integrity.ParseKind(kind); err != nil {
+		return otherLabel
+	}
+	switch status {
+	case "added", "removed", "changed", "twin", "shadowed", "malformed", "unknown":
+		return reason
+	default:
+		return otherLabel
+	}
+}
+
 // toolLabel is called with the lock held.
 func (s *callMetrics) toolLabel(tool []byte) string {
 	name := label(string(tool[:min(len(tool), maxLabel)]))
@@ -94,7 +120,7 @@ func (s *callMetrics) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone = true
-	for _, all := range []*prometheus.CounterVec{s.all.calls, s.all.shadowed} {
+	for _, all := range []*prometheus.CounterVec{s.all.calls, s.all.shadowed, s.all.findings} {
 		all.DeletePartialMatch(prometheus.Labels{"server": s.server, "source": s.source})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rohitgs28/mcpx/hub/uplink"
+	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
 )
@@ -22,11 +23,17 @@ type fleetMetrics struct {
 
 	mu      sync.Mutex
 	servers map[string]*callMetrics // by label; guarded by mu
-	alive   map[presenceKey]time.Time
+	alive   map[presenceKey]presence
 }
 
 // A presenceKey names a wrapper. The map of those that are alive is guarded by fleetMetrics.mu.
 type presenceKey struct{ principal, instance string }
+
+// A presence is what a wrapper said last.
+type presence struct {
+	at      time.Time
+	pending uint64 // events that the hub does not have yet
+}
 
 // maxAlive bounds the wrappers that are counted as alive.
 const maxAlive = 10_000
@@ -42,7 +49,7 @@ const (
 
 // addFleet registers the series of wrappers.
 func (m *metrics) addFleet() {
-	f := &fleetMetrics{all: m, servers: make(map[string]*callMetrics), alive: make(map[presenceKey]time.Time)}
+	f := &fleetMetrics{all: m, servers: make(map[string]*callMetrics), alive: make(map[presenceKey]presence)}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		m.registry.MustRegister(v)
@@ -55,9 +62,19 @@ func (m *metrics) addFleet() {
 	}
 	f.problems = counter("mcpx_chain_problems_total", "Places where a chain of events is not what was written.", "reason")
 	f.splits = counter("mcpx_split_views_total", "Definitions of which machines see different ones at the same version of a server.", "kind")
+	// Who asks whether these have grown must see them before the first problem: what begins with 1 has not grown.
+	for _, reason := range append(chainProblems[:], otherLabel) {
+		f.problems.WithLabelValues(reason)
+	}
+	for _, kind := range []integrity.Kind{integrity.Tools, integrity.Prompts, integrity.Instructions} {
+		f.splits.WithLabelValues(kind.String())
+	}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mcpx_wrappers_alive", Help: "Wrappers that said within the last 90 seconds that they are there.",
-	}, func() float64 { return float64(f.countAlive(time.Now())) }))
+	}, func() float64 { alive, _ := f.countAlive(time.Now()); return float64(alive) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "mcpx_events_waiting", Help: "Events that these wrappers had not delivered yet when they said so.",
+		}, func() float64 { _, pending := f.countAlive(time.Now()); return pending }))
 	m.fleet = f
 }
 
@@ -73,6 +90,9 @@ func (f *fleetMetrics) record(principal string, events []*audit.Record) {
 	f.stored.Add(float64(len(events)))
 	client := ""
 	for _, e := range events {
+		if e.Source == wrapSource && e.Kind == audit.Integrity {
+			f.server(e.Server).found(e.Reason)
+		}
 		if e.Source != wrapSource || e.Kind != audit.Decision {
 			continue
 		}
@@ -120,19 +140,22 @@ func (f *fleetMetrics) saw(principal string, p *uplink.Presence, now time.Time) 
 	switch {
 	case p.Ended:
 		delete(f.alive, key)
-	case len(f.alive) < maxAlive || !f.alive[key].IsZero():
-		f.alive[key] = now
+	case len(f.alive) < maxAlive || !f.alive[key].at.IsZero():
+		f.alive[key] = presence{at: now, pending: p.Pending}
 	}
 }
 
-// countAlive forgets those that were silent for too long and returns how many are left.
-func (f *fleetMetrics) countAlive(now time.Time) int {
+// countAlive forgets those that were silent for too long and returns how many are left, and for how many events of theirs the
+// hub waits.
+func (f *fleetMetrics) countAlive(now time.Time) (alive int, pending float64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, seen := range f.alive {
-		if now.Sub(seen) > 3*uplink.HeartbeatEvery {
+	for key, last := range f.alive {
+		if now.Sub(last.at) > 3*uplink.HeartbeatEvery {
 			delete(f.alive, key)
+			continue
 		}
+		pending += float64(last.pending) // a wrapper may claim any number
 	}
-	return len(f.alive)
+	return len(f.alive), pending
 }

@@ -80,6 +80,9 @@ func TestMetricsHaveTheNamesAndLabelsThatWerePromised(t *testing.T) {
 	watch(&audit.Event{Kind: audit.Outcome, Method: "tools/call", Target: []byte("read_file"), Outcome: "ok"})
 	watch(&audit.Event{Kind: audit.Anomaly, Method: "tools/call", Decision: "deny", Rule: "jsonrpc.scan"})
 	m.observe("files", "")(decision("", "deny", "protocol.params"))
+	watch(&audit.Event{Kind: audit.Integrity, Method: "tools/list", Target: []byte("read_file"), Reason: "tool_changed"})
+	watch(&audit.Event{Kind: audit.Integrity, Reason: "tool_" + strings.Repeat("x", 1000)})
+	watch(&audit.Event{Kind: audit.Integrity, Reason: "anything_changed"})
 	m.authFailure()
 	m.childRestart("files")
 	m.reload(true)
@@ -106,6 +109,9 @@ func TestMetricsHaveTheNamesAndLabelsThatWerePromised(t *testing.T) {
 		`mcpx_tool_calls_total{client="ci-bot",decision="allow",server="files",source="hub",tool="read_file"} 1`,
 		`mcpx_tool_calls_total{client="ci-bot",decision="deny",server="files",source="hub",tool="read_file"} 1`,
 	)
+	wantScrape(t, m, `^mcpx_integrity`,
+		`mcpx_integrity_findings_total{reason="other",server="files",source="hub"} 2`,
+		`mcpx_integrity_findings_total{reason="tool_changed",server="files",source="hub"} 1`)
 	wantScrape(t, m, `^mcpx_(auth|rate|breaker|child|config|sessions)`,
 		`mcpx_auth_failures_total 1`, `mcpx_breaker_trips_total 0`, `mcpx_child_restarts_total{server="files"} 1`,
 		`mcpx_config_reloads_total{result="ok"} 1`, `mcpx_config_reloads_total{result="refused"} 1`,
@@ -165,6 +171,7 @@ func TestSeriesOfAServerGoWithIt(t *testing.T) {
 		m.request(server, "ping", 200, time.Millisecond)
 		m.observe(server, "")(decision("t", "allow", ""))
 		m.childRestart(server)
+		m.observe(server, "")(&audit.Event{Kind: audit.Integrity, Reason: "tool_changed"})
 	}
 	m.setServers(map[string]*breaker{"kept": nil, "new": nil})
 	m.request("old", "ping", 200, time.Millisecond) // what ends now on the old configuration
