@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync/atomic"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -117,14 +116,13 @@ func (h *Hub) openChildren(server Server, limits Limits, census *policy.Census) 
 			h.log.Error().Err(err).Str("server", server.Name).Msg("an event of a child is not recorded")
 		}
 	}
-	var started atomic.Bool
 	return newChildren(server, limits, childOptions{
 		Version:  h.opt.Version,
 		Log:      h.log,
 		Notified: census.Notified,
 		Doubt:    census.Doubt,
-		Started: func() {
-			if started.Swap(true) {
+		Started: func(again bool) {
+			if again {
 				h.metrics.childRestart(server.Name)
 			}
 			note(audit.Event{Kind: audit.Lifecycle, Reason: "server_started"})

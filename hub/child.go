@@ -26,7 +26,7 @@ type childOptions struct {
 
 	Notified func(method string)                     // a list has changed
 	Doubt    func()                                  // a child has ended, or another one takes its place: what was known of it need not hold
-	Started  func()                                  // a child serves
+	Started  func(again bool)                        // a child serves; again: in place of one that had ended by itself
 	Ended    func(cause error, stderr []byte)        // it has ended; nil: it was stopped. stderr is what a crash said last
 	Stray    func(m *jsonrpc.Message, reason string) // a message of the server that belongs to nobody was dropped
 	Refused  func(method string)                     // the server asked something that nobody may be asked

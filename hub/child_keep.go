@@ -32,6 +32,7 @@ type keeper struct {
 	crowd   *audience
 	current atomic.Pointer[mux] // the child that serves; nil: none
 	begun   bool                // a child was started before; of the run goroutine alone
+	crashed bool                // the last one ended by itself; of the run goroutine alone
 	emptied chan struct{}       // has room for one: the last lane was closed, or the place is needed
 	hurry   atomic.Bool         // the place is needed for another child, so this one does not wait to be used again
 

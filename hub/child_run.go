@@ -19,7 +19,7 @@ func (k *keeper) run() {
 		if err == nil {
 			log.Debug().Msg("server started")
 			err = k.attend(m)
-			if !errors.Is(err, errIdle) && !errors.Is(err, errStopped) {
+			if k.crashed = !errors.Is(err, errIdle) && !errors.Is(err, errStopped); k.crashed {
 				log.Warn().Err(err).Msg("server ended")
 			}
 			k.report(conn, err)
@@ -65,7 +65,7 @@ func (k *keeper) launch() (*mux, transport.Conn, error) {
 	k.begun = true
 	m.resubscribe()
 	if c.opt.Started != nil {
-		c.opt.Started()
+		c.opt.Started(k.crashed)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -38,7 +38,8 @@ func inNursery(t *testing.T, isolation string, play func(n *nursery)) {
 		note := func(what string) func() { return func() { n.note(what) } }
 		n.children = newChildren(Server{Name: "s", Isolation: isolation, RequestTimeout: 10 * time.Second}, Limits{}, childOptions{
 			Version: "9", Log: zerolog.Nop(), Dial: n.dial, MaxChildren: 4,
-			Doubt: note("doubt"), Started: note("started"), Ended: func(cause error, _ []byte) { n.note(fmt.Sprint("ended ", cause)) },
+			Doubt: note("doubt"), Ended: func(cause error, _ []byte) { n.note(fmt.Sprint("ended ", cause)) },
+			Started:  func(again bool) { n.note(map[bool]string{false: "started", true: "started again"}[again]) },
 			Notified: n.note, Refused: n.note,
 		})
 		play(n)
@@ -268,7 +269,7 @@ func TestRestart(t *testing.T) {
 			}
 		}
 		n.mustAsk(up, callTool, toolAnswer)
-		if want := []string{"started", "doubt", "ended EOF", "doubt", "started"}; !slices.Equal(n.notes, want) {
+		if want := []string{"started", "doubt", "ended EOF", "doubt", "started again"}; !slices.Equal(n.notes, want) {
 			t.Errorf("told of %q, want %q", n.notes, want)
 		}
 	})
@@ -333,6 +334,9 @@ func TestIdleChildIsStopped(t *testing.T) {
 		n.mustAsk(n.opened(false, "bob", ""), callTool, toolAnswer)
 		if n.count() != 2 {
 			t.Errorf("%d children, want a second one", n.count())
+		}
+		if got := n.notes[len(n.notes)-1]; got != "started" {
+			t.Errorf("after it was stopped: %s", got)
 		}
 	})
 }
