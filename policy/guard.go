@@ -30,6 +30,7 @@ type GuardOptions struct {
 	MaxPages   int                // 0: DefaultMaxPages
 	Census     *Census            // shared by all links to the server; nil: this is the only one
 	Handshaken bool               // a legacy session is open already, whoever opened it
+	Tracer     Tracer             // makes spans of requests; nil: nobody does
 	Watch      func(*audit.Event) // sees every event of the link as it is recorded; must not keep it; nil: nobody
 	Now        func() time.Time   // nil: time.Now
 }
@@ -180,7 +181,9 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 				g.surveyFailed(c, text+"nothing is asked of the server", &instead)
 			} else if c != nil {
 				g.Record(&audit.Event{Kind: audit.Outcome, RequestID: c.id.Token(), Method: c.name, Target: c.target, Outcome: "dropped", Reason: "audit_unavailable"})
-				instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the request was not executed", auditRule))
+				answer := failure(m.ID, text+"the request was not executed", auditRule)
+				c.ended(g.now(), "dropped", Decision{Rule: auditRule}, answer)
+				instead.ToClient = append(instead.ToClient, answer)
 			}
 		case jsonrpc.Result, jsonrpc.Error:
 			instead.ToServer = append(instead.ToServer, failure(m.ID, text+"the answer is withheld", auditRule))
@@ -191,8 +194,14 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 		switch {
 		case m.Own && m.Kind == jsonrpc.Error: // a refusal releases nothing
 			instead.ToClient = append(instead.ToClient, m)
-		case m.Kind == jsonrpc.Request && g.take(&g.fromSrv, m.ID) != nil:
-			instead.ToServer = append(instead.ToServer, failure(m.ID, text+"the request was not delivered", auditRule))
+		case m.Kind == jsonrpc.Request:
+			c := g.take(&g.fromSrv, m.ID)
+			if c == nil {
+				continue
+			}
+			answer := failure(m.ID, text+"the request was not delivered", auditRule)
+			c.ended(g.now(), "dropped", Decision{Rule: auditRule}, answer)
+			instead.ToServer = append(instead.ToServer, answer)
 		case m.Kind == jsonrpc.Result || m.Kind == jsonrpc.Error:
 			instead.ToClient = append(instead.ToClient, failure(m.ID, text+"the answer is withheld; the request may have been executed", auditRule))
 		}
@@ -217,7 +226,7 @@ func (g *Guard) Lost(id jsonrpc.ID, cause error, out *jsonrpc.Outbox) {
 	g.mu.Unlock()
 	switch {
 	case held != nil:
-		g.decide(held, out.Now(g.now), denied(cancelledRule, "given up by the client before it was forwarded"))
+		g.decide(held, out.Now(g.now), denied(cancelledRule, "given up by the client before it was forwarded"), nil)
 	case c == nil || c.cancelled:
 	case c.own:
 		g.surveyFailed(c, lostReason(cause), out)
@@ -255,8 +264,11 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	for i := range g.surveys {
 		lost = append(lost, g.surveys[i].abandon()...)
 	}
-	unanswered := g.fromCli.drain()
+	unanswered, asked := g.fromCli.drain(), g.fromSrv.drain()
 	g.mu.Unlock()
+	for _, c := range asked {
+		c.ended(out.Now(g.now), "cancelled", Decision{}, nil)
+	}
 	reason := "server exited"
 	if text := cause.Error(); text != "EOF" {
 		reason = "server exited: " + text
@@ -269,8 +281,9 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
 	}
 	for _, c := range lost {
-		g.decide(c, out.Now(g.now), Decision{Rule: exitedRule, Reason: reason})
-		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request was not executed", nil))
+		answer := jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request was not executed", nil)
+		g.decide(c, out.Now(g.now), Decision{Rule: exitedRule, Reason: reason}, answer)
+		out.ToClient = append(out.ToClient, answer)
 	}
 }
 

@@ -13,10 +13,12 @@ type call struct {
 	id      jsonrpc.ID // its memory is idText
 	idText  []byte
 	key     jsonrpc.Key
-	name    string // the method as it was sent
-	method  Method // what the protocol says of it
-	target  []byte // decoded; owns its memory
-	trace   []byte // W3C trace context, as sent
+	name    string   // the method as it was sent
+	method  Method   // what the protocol says of it
+	target  []byte   // decoded; owns its memory
+	trace   []byte   // id of the trace that it belongs to; empty: none is known
+	span    Span     // nil: nobody wants one, or it has ended
+	judged  Decision // what was decided, or, while it is held back, what the rules said
 	modern  bool
 	start   time.Time
 	bytesIn int
@@ -165,8 +167,6 @@ func (c *call) fill(m *jsonrpc.Message, now time.Time) {
 	c.key = m.ID.Key()
 	c.name, c.start, c.bytesIn = m.Method, now, len(m.Raw)
 	c.modern = isModern(m)
-	trace, _ := m.Text(jsonrpc.MetaTraceparent)
-	c.trace = append(c.trace[:0], trace...)
 }
 
 // aim notes what a request is about: its target and arguments.

@@ -14,10 +14,11 @@ func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	c := g.fromCli.fresh()
 	d := g.admit(c, m, out.Now(g.now))
 	g.mu.Unlock()
+	g.trace(c, m, false)
 	if d.Allow {
 		d = g.judge(c, m)
 	}
-	if d.Allow && g.hold(c, m, out) {
+	if d.Allow && g.hold(c, d, m, out) {
 		return
 	}
 	g.settle(c, d, m, out)
@@ -189,7 +190,7 @@ func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.notified(m, d)
 	switch {
 	case held != nil:
-		g.decide(held, out.Now(g.now), denied(cancelledRule, "cancelled by the client before it was forwarded"))
+		g.decide(held, out.Now(g.now), denied(cancelledRule, "cancelled by the client before it was forwarded"), nil)
 	case sent != nil:
 		g.outcome(sent, out.Now(g.now), "cancelled", "", nil)
 	}

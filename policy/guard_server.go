@@ -152,11 +152,17 @@ func (g *Guard) report(c *call, f integrity.Finding) {
 // serverRequest judges what the server asks of the client.
 func (g *Guard) serverRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	c, d := g.admitServer(m, out.Now(g.now))
-	g.decide(c, out.Now(g.now), d)
+	g.trace(c, m, true)
+	var answer *jsonrpc.Message
 	if !d.Allow {
-		out.ToServer = append(out.ToServer, denialError(c, jsonrpc.MethodNotFound, d))
+		answer = denialError(c, jsonrpc.MethodNotFound, d)
+	}
+	g.decide(c, out.Now(g.now), d, answer)
+	if !d.Allow {
+		out.ToServer = append(out.ToServer, answer)
 		return
 	}
+	m = c.traced(m)
 	g.mu.Lock()
 	g.fromSrv.put(c)
 	g.mu.Unlock()
@@ -199,7 +205,9 @@ func (g *Guard) serverNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.opt.Census.Notified(m.Method)
 	if m.Method == "notifications/cancelled" {
 		if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
-			g.take(&g.fromSrv, id)
+			if c := g.take(&g.fromSrv, id); c != nil {
+				c.ended(out.Now(g.now), "cancelled", Decision{}, nil)
+			}
 		}
 	}
 	out.ToClient = append(out.ToClient, m)

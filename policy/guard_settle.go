@@ -62,9 +62,14 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	if d.Allow && len(c.args) > largeArgs {
 		g.hashLater(c, out)
 	}
-	g.decide(c, out.Now(g.now), d)
+	var answer *jsonrpc.Message
+	if !d.Allow {
+		answer = g.denial(c, d)
+	}
+	g.decide(c, out.Now(g.now), d, answer)
 	c.args, c.message = nil, nil
 	if d.Allow {
+		m = c.traced(m)
 		g.startWalk(c, m)
 		g.mu.Lock()
 		g.fromCli.put(c)
@@ -72,7 +77,7 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 		out.ToServer = append(out.ToServer, m)
 		return
 	}
-	out.ToClient = append(out.ToClient, g.denial(c, d))
+	out.ToClient = append(out.ToClient, answer)
 	g.mu.Lock()
 	g.fromCli.recycle(c)
 	g.mu.Unlock()
@@ -110,8 +115,8 @@ func (c *call) lateArgs() []byte {
 	}
 }
 
-// decide records a decision about a request.
-func (g *Guard) decide(c *call, now time.Time, d Decision) {
+// decide records a decision about a request; answer is what its sender gets where it is denied.
+func (g *Guard) decide(c *call, now time.Time, d Decision, answer *jsonrpc.Message) {
 	e := audit.Event{
 		Time: now, Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: c.name, Target: c.target,
 		Decision: "allow", Rule: d.Rule, Reason: d.Reason, BytesIn: c.bytesIn, TraceID: c.trace, Args: c.args,
@@ -120,6 +125,10 @@ func (g *Guard) decide(c *call, now time.Time, d Decision) {
 		e.Decision, e.Outcome = "deny", "denied"
 	}
 	g.Record(&e)
+	c.judged = d
+	if !d.Allow {
+		c.ended(now, "denied", d, answer)
+	}
 }
 
 // outcome records how a request ended; m is the answer, nil where there is none.
@@ -132,6 +141,7 @@ func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrp
 		e.BytesOut = len(m.Raw)
 	}
 	g.Record(&e)
+	c.ended(now, result, Decision{Rule: c.judged.Rule, Shadow: c.judged.Shadow, Reason: reason}, m)
 }
 
 func era(modern bool) string {

@@ -21,8 +21,10 @@ func (g *Guard) clientFault(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	g.refused(m)
 	f := m.Fault
 	if f.Silent {
-		if g.take(&g.fromSrv, m.ID) != nil {
-			out.ToServer = append(out.ToServer, jsonrpc.NewError(m.ID, jsonrpc.InternalError, "the client's answer was refused: "+f.Reason, nil))
+		if c := g.take(&g.fromSrv, m.ID); c != nil {
+			answer := jsonrpc.NewError(m.ID, jsonrpc.InternalError, "the client's answer was refused: "+f.Reason, nil)
+			c.ended(out.Now(g.now), "error", Decision{Reason: f.Reason}, answer)
+			out.ToServer = append(out.ToServer, answer)
 		}
 		return
 	}

@@ -53,7 +53,7 @@ func (g *Guard) surveyFor(c *call) (i int, ok bool) {
 
 // hold keeps a request back if its target has to be verified first, and reports whether it did. The first such request
 // sends the survey on its way.
-func (g *Guard) hold(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
+func (g *Guard) hold(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
 	i, ok := g.surveyFor(c)
 	if !ok || g.opt.Inspection.ToolIntegrity == "warn" || g.opt.Census.verified(i, out.Now(g.now)) {
 		return false
@@ -61,7 +61,7 @@ func (g *Guard) hold(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := &g.surveys[i]
-	c.message = m.Clone()
+	c.message, c.judged = m.Clone(), d
 	c.aim(c.message) // its arguments are to live as long
 	s.held = append(s.held, c)
 	if s.walk == nil {
@@ -165,7 +165,7 @@ func (g *Guard) resume(s *survey, out *jsonrpc.Outbox) {
 	g.mu.Unlock()
 	defer g.mu.Lock()
 	for _, c := range waited {
-		g.settle(c, allowed(DefaultRule), c.message, out)
+		g.settle(c, c.judged, c.message, out)
 	}
 }
 
@@ -178,8 +178,9 @@ func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 	g.mu.Unlock()
 	for _, c := range waited {
 		d := denied(integrityRule, "%s %s cannot be verified: %s", g.surveys[i].kind, quoted(c.target), reason)
-		g.decide(c, out.Now(g.now), d)
-		out.ToClient = append(out.ToClient, g.denial(c, d))
+		answer := g.denial(c, d)
+		g.decide(c, out.Now(g.now), d, answer)
+		out.ToClient = append(out.ToClient, answer)
 	}
 }
 

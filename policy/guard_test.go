@@ -189,6 +189,7 @@ func TestCancellationCrossesTheAnswer(t *testing.T) {
 type event struct {
 	Kind, Method, Decision, Outcome string
 	RequestID                       json.RawMessage `json:"request_id"`
+	TraceID                         string          `json:"trace_id"`
 	Args                            json.RawMessage
 }
 

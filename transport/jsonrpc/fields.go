@@ -30,6 +30,7 @@ const (
 	MetaServerInfo                // _meta: io.modelcontextprotocol/serverInfo
 	MetaProgress                  // _meta.progressToken
 	MetaTraceparent               // _meta.traceparent (W3C Trace Context)
+	MetaTracestate                // _meta.tracestate
 	MetaSubscription              // _meta: io.modelcontextprotocol/subscriptionId
 	MetaLogLevel                  // _meta: io.modelcontextprotocol/logLevel
 
@@ -128,6 +129,7 @@ var meta = object{
 	{name: metaPrefix + "related-task", field: noField},
 	{name: metaPrefix + "logLevel", field: MetaLogLevel},
 	{name: "traceparent", field: MetaTraceparent},
+	{name: "tracestate", field: MetaTracestate},
 }
 
 var result = object{

@@ -35,6 +35,8 @@ type Message struct {
 	Fault  *Fault // Invalid only
 	Own    bool   // made here, not received
 
+	Beside *TraceContext // what came with the message, such as in HTTP headers; nil: nothing
+
 	id, params, result, failure span // id is not known of what was refused
 	fields                      [fieldCount]span
 }
@@ -69,6 +71,9 @@ func (m *Message) Clone() *Message {
 	c := *m
 	c.Raw = append([]byte(nil), m.Raw...)
 	c.ID = m.ID.Clone()
+	if m.Beside != nil {
+		c.Beside = &TraceContext{append([]byte(nil), m.Beside.Traceparent...), append([]byte(nil), m.Beside.Tracestate...)}
+	}
 	return &c
 }
 
