@@ -9,6 +9,9 @@ import (
 // maxDiff bounds the work of one comparison: the product of the numbers of words.
 const maxDiff = 1 << 20
 
+// maxChance is how many bytes between two changes are taken to be the same by chance.
+const maxChance = 5
+
 // A part is a run of words that are on both sides, or on one alone.
 type part struct {
 	Text    string
@@ -157,7 +160,20 @@ func (l *partList) flush() {
 	}
 }
 
+// parts returns the runs. What is the same by chance, a space or a short word between changes, is part of the change: a reader
+// sees one sentence go and another come.
 func (l *partList) parts() []part {
 	l.flush()
-	return l.done
+	var joined []part
+	for i, p := range l.done {
+		if !p.Changed && len(p.Text) <= maxChance && i > 0 && i+1 < len(l.done) {
+			p.Changed = true
+		}
+		if n := len(joined); n > 0 && joined[n-1].Changed == p.Changed {
+			joined[n-1].Text += p.Text
+			continue
+		}
+		joined = append(joined, p)
+	}
+	return joined
 }

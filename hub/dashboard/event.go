@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// maxWord is how much of a verdict is shown, in bytes: those that we know are shorter.
+const maxWord = 24
+
 // An eventView is an event as tables and its own page show it.
 type eventView struct {
 	Event
@@ -28,6 +31,7 @@ func eventViews(now time.Time, events []Event) []eventView {
 func eventViewOf(now time.Time, e Event) eventView {
 	v := eventView{Event: e, When: stampOf(now, e.Time), Path: eventPath(e.Principal, e.Chain, e.Seq)}
 	v.Verdict, v.Class = verdictOf(e)
+	v.Verdict = clip(v.Verdict, maxWord)
 	v.Subject = e.Target
 	switch {
 	case e.Target == "" && e.Method == "":

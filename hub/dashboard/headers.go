@@ -13,7 +13,7 @@ func SecurityHeaders(header http.Header) {
 		"Content-Security-Policy":      contentPolicy,
 		"X-Content-Type-Options":       "nosniff",
 		"X-Frame-Options":              "DENY",
-		"Referrer-Policy":              "no-referrer", // permalinks hold what was searched for
+		"Referrer-Policy":              "same-origin", // permalinks hold what was searched for; with no-referrer a form has no Origin
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
 		"Permissions-Policy":           "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",

@@ -27,11 +27,13 @@ func eventPath(principal, chain string, seq uint64) string {
 
 // segmentOf escapes a name for a path. Browsers resolve . and .. also where their dots are escaped: such a name, none at all, and
 // one that looks as what is made of these get a ~ in front, which nameOf takes away.
-func segmentOf(name string) string {
+func segmentOf(name string) string { return url.PathEscape(segmentNameOf(name)) }
+
+func segmentNameOf(name string) string {
 	if name == "." || name == ".." || name == "" || name[0] == '~' {
-		name = "~" + name
+		return "~" + name
 	}
-	return url.PathEscape(name)
+	return name
 }
 
 // nameOf reads a name from a segment of a path.

@@ -10,6 +10,7 @@ import (
 const (
 	livePatience = 10 * time.Second // for one write to a browser
 	liveRows     = 40               // that a page begins with, and catches up with
+	liveText     = 80               // of one text in a row, in bytes
 )
 
 // A liveRow is a row of the live list. The page is born with some, and the script makes the others of the same cells.
@@ -32,7 +33,7 @@ func liveRowOf(now time.Time, e Event) liveRow {
 	v := eventViewOf(now, e)
 	row := liveRow{Key: v.Path, Class: v.Class}
 	add := func(class, text, href string) {
-		row.Cells = append(row.Cells, liveCell{Class: class, Text: clip(text, maxShort), Href: href})
+		row.Cells = append(row.Cells, liveCell{Class: class, Text: clip(text, liveText), Href: href})
 	}
 	row.Cells = append(row.Cells, liveCell{Class: "when", Href: v.Path, At: v.When})
 	add("verdict", v.Verdict, "")

@@ -41,7 +41,7 @@ func lookAt() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages(""))
-	mux.Handle("/hostile/", http.StripPrefix("/hostile", pages(hostile)))
+	mux.Handle("/hostile/", http.StripPrefix("/hostile", pages(" "+hostile)))
 	mux.HandleFunc("/dashboard/login", func(w http.ResponseWriter, _ *http.Request) {
 		dashboard.LoginPage(w, http.StatusForbidden, "This token is not of an administrator.")
 	})

@@ -109,7 +109,8 @@ func (h *handler) approve(w http.ResponseWriter, r *http.Request) {
 		ErrorPage(w, r, http.StatusBadRequest, "The form cannot be read", "Go back and press the button again.")
 		return
 	}
-	ref := PinRef{Kind: r.PostForm.Get("kind"), Name: unplain(r.PostForm.Get("name")), Digest: r.PostForm.Get("digest")}
+	text := func(name string) string { return unplain(r.PostForm.Get(name)) }
+	ref := PinRef{Kind: text("kind"), Name: text("name"), Digest: text("digest")}
 	if ref.Kind == "" || ref.Digest == "" {
 		ErrorPage(w, r, http.StatusBadRequest, "Nothing is approved", "The form did not say which definition. Go back and press the button again.")
 		return

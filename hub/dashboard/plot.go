@@ -89,24 +89,30 @@ func callsPlot(id string, span Span, series []Point, total Counts) plot {
 }
 
 // stack adds the bars of a step. Outcomes are counted when they come and calls when they are decided, so that a step can have more
-// failures than calls.
+// failures than calls. What is little gets its room from what is most.
 func (p *plot) stack(i int, s scale, n Counts) {
-	y := float64(plotTop + plotHeight)
-	width := 100 / float64(p.Steps)
-	for _, piece := range []struct {
-		kind  string
-		count int64
-	}{
-		{"passed", n.Calls - n.Denied - n.Shadowed - n.Errors}, {"shadowed", n.Shadowed},
-		{"failed", min(n.Errors, max(n.Calls-n.Denied-n.Shadowed, 0))}, {"denied", n.Denied},
-	} {
-		if piece.count <= 0 {
-			continue
+	kinds := [...]string{"passed", "shadowed", "failed", "denied"}
+	failed := min(n.Errors, max(n.Calls-n.Denied-n.Shadowed, 0))
+	counts := [...]int64{n.Calls - n.Denied - n.Shadowed - failed, n.Shadowed, failed, n.Denied}
+	var heights [len(counts)]float64
+	most, over := 0, -plotHeight*float64(n.Calls)/s.high
+	for k, count := range counts {
+		if count > 0 {
+			heights[k] = max(plotHeight*float64(count)/s.high, leastBar)
 		}
-		height := max(plotHeight*float64(piece.count)/s.high, leastBar)
-		height = min(height, y-plotTop)
-		y -= height
-		p.Bars = append(p.Bars, bar{piece.kind, percent(width * (float64(i) + 0.1)), percent(width * 0.8), decimal(y), decimal(height)})
+		over += heights[k]
+		if heights[k] > heights[most] {
+			most = k
+		}
+	}
+	heights[most] = max(heights[most]-max(over, 0), min(heights[most], leastBar))
+
+	y, width := float64(plotTop+plotHeight), 100/float64(p.Steps)
+	for k, height := range heights {
+		if height > 0 {
+			y -= height
+			p.Bars = append(p.Bars, bar{kinds[k], percent(width * (float64(i) + 0.1)), percent(width * 0.8), decimal(y), decimal(height)})
+		}
 	}
 }
 

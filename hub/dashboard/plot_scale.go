@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -72,15 +73,11 @@ func scaleOf(least, most float64) scale {
 		}
 	}
 	s.low, s.high = s.marks[0], s.marks[len(s.marks)-1]
-	if len(s.marks) > 6 { // powers of ten are enough, with both ends
-		var few []float64
-		for i, n := range s.marks {
+	if len(s.marks) > 6 { // powers of ten are enough
+		s.marks = slices.DeleteFunc(s.marks, func(n float64) bool {
 			power := math.Log10(n)
-			if i == len(s.marks)-1 || math.Abs(power-math.Round(power)) < 1e-9 {
-				few = append(few, n)
-			}
-		}
-		s.marks = few
+			return math.Abs(power-math.Round(power)) > 1e-9
+		})
 	}
 	return s
 }

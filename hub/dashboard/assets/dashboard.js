@@ -142,7 +142,10 @@
 			// A browser comes back by itself but when it was refused: the session has ended.
 			if (source && source.readyState === EventSource.CLOSED) {
 				close();
-				tell("not connected: reload the page", false);
+				tell("not connected: ", false);
+				const again = make("a", "", "log in again");
+				again.setAttribute("href", "/dashboard");
+				state.append(again);
 			} else {
 				tell("connection lost, trying again", false);
 			}
