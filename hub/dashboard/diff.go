@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -113,9 +114,9 @@ func common(a, b []string) (inA, inB []bool) {
 	}
 	width := len(b) + 1
 	length := make([]int32, (len(a)+1)*width) // of the longest that a[i:] and b[j:] have
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+	for i, was := range slices.Backward(a) {
+		for j, is := range slices.Backward(b) {
+			if was == is {
 				length[i*width+j] = length[(i+1)*width+j+1] + 1
 			} else {
 				length[i*width+j] = max(length[(i+1)*width+j], length[i*width+j+1])

@@ -21,6 +21,7 @@ const hostile = "</td><script>alert(1)</script>\" onmouseover='x' {{.}} \x1b[31m
 type fake struct {
 	now  time.Time
 	text string // "": harmless
+	few  bool   // as little as shows one of each
 
 	approved []string
 	err      error
@@ -34,7 +35,7 @@ func (f *fake) series(span dashboard.Span, seed uint64, size float64) ([]dashboa
 	random := rand.New(rand.NewPCG(seed, 2))
 	var series []dashboard.Point
 	var total dashboard.Counts
-	for at, i := span.Since, 0; at.Before(span.Until); at, i = at.Add(span.Step), i+1 {
+	for at, i := span.Since, 0; at.Before(span.Until) && !(f.few && i > 2); at, i = at.Add(span.Step), i+1 {
 		p := dashboard.Point{At: at}
 		if i < 30 || i > 34 {
 			wave := 0.6 + 0.4*math.Sin(float64(i)/9)
@@ -95,6 +96,9 @@ func (f *fake) event(i int) dashboard.Event {
 }
 
 func (f *fake) events(n int) []dashboard.Event {
+	if f.few {
+		n = min(n, 11)
+	}
 	events := make([]dashboard.Event, n)
 	for i := range events {
 		events[i] = f.event(i)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -110,11 +111,9 @@ func (h *handler) page(f pageFunc) http.HandlerFunc {
 // methods refuses what is not one of these methods.
 func methods(f http.HandlerFunc, allowed ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range allowed {
-			if r.Method == method {
-				f(w, r)
-				return
-			}
+		if slices.Contains(allowed, r.Method) {
+			f(w, r)
+			return
 		}
 		for _, method := range allowed {
 			w.Header().Add("Allow", method)

@@ -139,11 +139,11 @@ func unseen(page string) (rune, bool) {
 }
 
 // harmlessShapes are the shapes of all pages over a text that could do nothing.
-func harmlessShapes(t testing.TB) [][]string {
+func harmlessShapes(t testing.TB, few bool) [][]string {
 	t.Helper()
 	var shapes [][]string
 	for _, address := range pages("x") {
-		found, err := shape(get(&fake{now: noon, text: "x"}, address).Body.String())
+		found, err := shape(get(&fake{now: noon, text: "x", few: few}, address).Body.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,23 +152,20 @@ func harmlessShapes(t testing.TB) [][]string {
 	return shapes
 }
 
-func checkPages(t *testing.T, text string, harmless [][]string) {
+// checkPage holds that a page over a text has no unseen character, and the shape that it has over any other.
+func checkPage(t *testing.T, f *fake, address string, harmless []string) {
 	t.Helper()
-	loud := &fake{now: noon, text: text}
-	for i, address := range pages(text) {
-		page := get(loud, address).Body.String()
-		if r, found := unseen(page); found {
-			t.Fatalf("%s holds %U", address, r)
-		}
-		got, err := shape(page)
-		if err != nil {
-			t.Fatalf("%s: %v", address, err)
-		}
-		if diff := cmp.Diff(harmless[i], got); diff != "" {
-			t.Fatalf("%s: %q changes the page: harmless -, got +:\n%s", address, text, diff)
-		}
+	page := get(f, address).Body.String()
+	if r, found := unseen(page); found {
+		t.Fatalf("%s holds %U", address, r)
 	}
-	checkLive(t, text)
+	got, err := shape(page)
+	if err != nil {
+		t.Fatalf("%s: %v", address, err)
+	}
+	if diff := cmp.Diff(harmless, got); diff != "" {
+		t.Fatalf("%s: %q changes the page: harmless -, got +:\n%s", address, f.text, diff)
+	}
 }
 
 // checkLive holds that rows of the stream bring the text as text, to the character.
@@ -204,24 +201,32 @@ func checkLive(t *testing.T, text string) {
 }
 
 func TestHostileTextIsText(t *testing.T) {
-	harmless := harmlessShapes(t)
+	harmless := harmlessShapes(t, true)
 	for _, text := range []string{
 		hostile, "<!--", "-->", "]]>", "<![CDATA[", "</title></style></script></textarea><svg onload=alert(1)>", `"><img src=x onerror=alert(1)>`,
 		"'", `"`, "`", "&", "&#x3c;script&#x3e;", "{{.}}{{template \"error\"}}", "javascript:alert(1)", "//evil.example/", "\\\\evil.example", "\u2028\u2029",
 		"../../..", "%2e%2e%2f", "?x#y", "\x1b]8;;http://evil.example\x07click\x1b]8;;\x07", strings.Repeat("\u0301", 40), strings.Repeat("long ", 200),
 		"\U000e0020\U000e007f\ufe0f", "\xc3\x28\xf0\x28\x8c\xbc", "\x00", " ", "\n\n\n",
 	} {
-		checkPages(t, text, harmless)
+		for i, address := range pages(text) {
+			checkPage(t, &fake{now: noon, text: text, few: true}, address, harmless[i])
+		}
+		checkLive(t, text)
 	}
 }
 
 func FuzzPages(f *testing.F) {
-	f.Add(hostile)
-	f.Add("'\"><!--{{}}\u202e")
-	harmless := harmlessShapes(f)
-	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) <= 500 { // an address has room for as much, escaped
-			checkPages(t, text, harmless)
+	for i := range pages("") {
+		f.Add(hostile, i)
+		f.Add("'\"><!--{{}}\u202e", i)
+	}
+	harmless := harmlessShapes(f, true)
+	f.Fuzz(func(t *testing.T, text string, page int) {
+		if text == "" || len(text) > 500 { // sections of nothing are left out; an address has room for as much, escaped
+			return
 		}
+		i := int(uint(page) % uint(len(harmless)))
+		checkPage(t, &fake{now: noon, text: text, few: true}, pages(text)[i], harmless[i])
+		checkLive(t, text)
 	})
 }
