@@ -137,12 +137,13 @@ func (h *Hub) use(s *state) {
 // Reload replaces the configuration. What is in flight ends under the old one; servers whose entry is unchanged keep their
 // connections, children, breakers and pins; open sessions go by the new rules from their next message on. After an error the
 // old configuration keeps serving.
-func (h *Hub) Reload(cfg Config) error {
+func (h *Hub) Reload(cfg Config) (err error) {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
 	if h.ctx.Err() != nil {
 		return errors.New("the gateway has stopped")
 	}
+	defer func() { h.metrics.reload(err == nil) }()
 	old := h.state.Load()
 	if cfg.Listen != old.cfg.Listen {
 		return fmt.Errorf("listen: cannot change from %q to %q while the gateway runs: start it again", old.cfg.Listen, cfg.Listen)
@@ -152,7 +153,6 @@ func (h *Hub) Reload(cfg Config) error {
 	}
 	next, err := h.build(cfg, old)
 	if err != nil {
-		h.metrics.reload(false)
 		return err
 	}
 	if next.auth != old.auth {
@@ -167,12 +167,14 @@ func (h *Hub) Reload(cfg Config) error {
 		}
 	}
 	h.use(next)
-	h.metrics.reload(true)
 	h.sessions.each(next.rule)
 	h.listens.each(next.rule)
 	h.retiring.Go(func() { h.retire(old, next) })
 	return nil
 }
+
+// Refused counts a configuration that was so bad that nothing could be made of it for Reload.
+func (h *Hub) Refused() { h.metrics.reload(false) }
 
 // rule has the messages of a session judged by this configuration from now on.
 func (s *state) rule(x *session) {

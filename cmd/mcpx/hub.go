@@ -129,6 +129,7 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 type gateway interface {
 	Serve(context.Context) error
 	Reload(hub.Config) error
+	Refused()
 }
 
 // serveHub serves, and reloads meanwhile.

@@ -137,6 +137,8 @@ func (s *hubSettings) reload(g gateway) {
 	cfg, err := s.read()
 	if err == nil {
 		err = g.Reload(cfg)
+	} else {
+		g.Refused()
 	}
 	if err != nil {
 		s.current.Store(before)

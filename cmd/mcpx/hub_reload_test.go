@@ -37,6 +37,8 @@ func (g *fakeGateway) Reload(cfg hub.Config) error {
 	return nil
 }
 
+func (*fakeGateway) Refused() {}
+
 // A logged is a line of the log.
 type logged struct {
 	Level, Message string

@@ -92,6 +92,26 @@ func (h *hubProcess) ask(t *testing.T, server, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
+// page gets what is no server's endpoint.
+func (h *hubProcess) page(t *testing.T, path string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+h.address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Timeout: time.Minute}
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, h.text())
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v\n%s", path, response.Status, err, text)
+	}
+	return string(text)
+}
+
 func call(tool, arguments string) string {
 	return `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`
 }
@@ -195,6 +215,9 @@ func TestHubReloads(t *testing.T) {
 	}
 	if status, body := h.ask(t, "web", call("echo", hello)); status != 403 {
 		t.Errorf("after the bad file: %d %s", status, body)
+	}
+	if page := h.page(t, "/metrics"); !strings.Contains(page, `mcpx_config_reloads_total{result="refused"} 1`) {
+		t.Errorf("the refusal is not counted:\n%s", page)
 	}
 	h.write(t, hubFile)
 	h.waitFor(t, func(text string) bool { return strings.Count(text, "configuration reloaded") == 2 })
