@@ -75,7 +75,7 @@
 
 	const tellSkipped = () => {
 		skipped.hidden = missed === 0;
-		skipped.textContent = plural(missed, "event", "events") + " more came than can be shown: the search has them all.";
+		skipped.textContent = plural(missed, "event", "events") + " passed too fast to be shown: the search has them all.";
 	};
 
 	// update puts what waits into the page, at most once in EVERY.
