@@ -32,7 +32,8 @@ func TestOwnLogIsStoredToTheEnd(t *testing.T) {
 	if len(inFiles) < 4 {
 		t.Fatalf("%d events in files", len(inFiles))
 	}
-	events, _, err := g.store.Events(t.Context(), store.Filter{}, 1000, "")
+	page, err := g.store.Events(t.Context(), store.Filter{}, 1000, "")
+	events := page.Events
 	if err != nil || len(events) != len(inFiles) {
 		t.Fatalf("%d of %d events are stored, %v", len(events), len(inFiles), err)
 	}

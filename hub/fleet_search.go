@@ -9,7 +9,8 @@ import (
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
-// serveSearch gives events of the store, newest first: as many as are wanted, or as an answer holds.
+// serveSearch gives events of the store, newest first: as many as are wanted, or as an answer holds, or as are found in the
+// time that a page may take.
 func (f *fleet) serveSearch(w *recorder, r *http.Request, c *caller, _ []string) error {
 	search, err := uplink.ParseSearch(r.URL.RawQuery)
 	if err != nil {
@@ -27,19 +28,20 @@ func (f *fleet) serveSearch(w *recorder, r *http.Request, c *caller, _ []string)
 	defer cancel()
 	filter := store.Filter{
 		Server: search.Server, Target: search.Target, Decision: search.Decision, Principal: search.Principal,
-		Kind: audit.Kind(search.Kind), Since: search.Since, Until: search.Until,
+		Kind: audit.Kind(search.Kind), Outcome: search.Outcome, Client: search.Client, Method: search.Method, Rule: search.Rule,
+		Host: search.Host, User: search.User, TraceID: search.Trace, Shadowed: search.Shadowed, Since: search.Since, Until: search.Until,
 	}
 	limit := search.Limit
 	if limit == 0 {
 		limit = uplink.MaxFound
 	}
 	for {
-		events, next, err := f.store.Events(ctx, filter, limit, search.Before)
+		page, err := f.store.Events(ctx, filter, limit, search.Before)
 		if err != nil {
 			return stored(err, "")
 		}
-		found := uplink.Found{Events: make([]uplink.FoundEvent, len(events)), Next: next}
-		for i, e := range events {
+		found := uplink.Found{Events: make([]uplink.FoundEvent, len(page.Events)), Next: page.Next, Searched: page.Searched}
+		for i, e := range page.Events {
 			found.Events[i] = uplink.FoundEvent{Principal: e.Principal, Chain: e.Chain, Flaw: e.Flaw, Line: string(e.Raw)}
 		}
 		document, err := uplink.Encode(found)
@@ -50,6 +52,6 @@ func (f *fleet) serveSearch(w *recorder, r *http.Request, c *caller, _ []string)
 			writeJSON(w, http.StatusOK, document)
 			return nil
 		}
-		limit = len(events) / 2 // one event always fits
+		limit = len(page.Events) / 2 // one event always fits
 	}
 }

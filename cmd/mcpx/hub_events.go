@@ -19,9 +19,10 @@ const maxShown = 100_000
 
 // A hubSearch says which events of a hub are wanted.
 type hubSearch struct {
-	hub, server, target, tool, decision, kind, principal string
-	since, until                                         moment
-	events                                               int
+	uplink.Search
+	hub, tool    string
+	since, until moment
+	events       int
 }
 
 func (a *app) hubEvents() *cobra.Command {
@@ -32,6 +33,8 @@ func (a *app) hubEvents() *cobra.Command {
 		Long: `Events shows the newest events for which all given flags hold, the newest last: what wrappers have sent, and what the hub
 has recorded itself, such as records that are not what was written (--kind anomaly). Names are compared exactly. --since and
 --until take a time such as 2026-03-01T12:00:00Z, a day such as 2026-03-01, or how long ago, such as 90m, 12h or 7d.
+--outcome failed means all of tool_error, error, timeout and dropped; --shadowed what would have been denied, had mode: shadow
+not let it through. The search goes on until it has enough events or has seen all: with --since it need not go so far back.
 
 The log of this machine alone is what mcpx audit query searches.
 
@@ -39,17 +42,22 @@ With --json each event is one line: {"principal":…,"chain":…,"flaw":…,"eve
 the line of its log, and flaw is there if the chain is not whole at this place.`,
 		Example: `  mcpx hub events --decision deny --since 7d
   mcpx hub events --server files --tool write_file --principal bob
-  mcpx hub events --kind integrity --json`,
+  mcpx hub events --kind integrity --json
+  mcpx hub events --outcome failed --client claude-code --since 24h
+  mcpx hub events --trace 4bf92f3577b34da6a3ce929d0e0e4736`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			for name, text := range map[string]string{"decision": q.decision, "kind": q.kind} {
+			for name, text := range map[string]string{"decision": q.Decision, "kind": q.Kind, "outcome": q.Outcome} {
 				if text != "" && !slices.Contains(searchWords()[name], text) {
 					return &exitError{exitUsage, fmt.Errorf("--%s: %q is not one of %s", name, text, strings.Join(searchWords()[name], ", "))}
 				}
 			}
 			if q.events < 1 || q.events > maxShown {
 				return &exitError{exitUsage, fmt.Errorf("--lines: %d is not between 1 and %d", q.events, maxShown)}
+			}
+			if q.Trace != "" && !isTraceID(q.Trace) {
+				return &exitError{exitUsage, fmt.Errorf("--trace: %q is not 32 lower-case hex digits", q.Trace)}
 			}
 			return a.withHub(q.hub, func(client *uplink.Client, t *hubTarget) error {
 				found, err := q.find(c.Context(), client)
@@ -62,20 +70,29 @@ the line of its log, and flaw is there if the chain is not whole at this place.`
 	}
 	addHubFlag(command, &q.hub)
 	f := command.Flags()
-	f.StringVar(&q.server, "server", "", "events of this `SERVER`")
-	f.StringVar(&q.target, "target", "", "events about this tool, prompt or resource")
+	f.StringVar(&q.Server, "server", "", "events of this `SERVER`")
+	f.StringVar(&q.Target, "target", "", "events about this tool, prompt or resource")
 	f.StringVar(&q.tool, "tool", "", "events about calls of this `TOOL`")
-	f.StringVar(&q.decision, "decision", "", "allow or deny")
-	f.StringVar(&q.kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
-	f.StringVar(&q.principal, "principal", "", "events that came with the token `NAME`; local: from the hub's own machine")
+	f.StringVar(&q.Decision, "decision", "", "allow or deny")
+	f.BoolVar(&q.Shadowed, "shadowed", false, "only what was allowed because of mode: shadow")
+	f.StringVar(&q.Rule, "rule", "", "events that this `RULE` decided, as they show it")
+	f.StringVar(&q.Outcome, "outcome", "", "ok, tool_error, error, denied, timeout, cancelled or dropped, or failed")
+	f.StringVar(&q.Kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
+	f.StringVar(&q.Method, "method", "", "events of this `METHOD` of MCP, such as tools/call")
+	f.StringVar(&q.Client, "client", "", "events of this `CLIENT`")
+	f.StringVar(&q.Host, "host", "", "events of the machine `NAME`")
+	f.StringVar(&q.User, "user", "", "events of the operating system's user `NAME`")
+	f.StringVar(&q.Principal, "principal", "", "events that came with the token `NAME`; local: from the hub's own machine")
+	f.StringVar(&q.Trace, "trace", "", "events of the trace with this `ID`, 32 hex digits")
 	f.Var(&q.since, "since", "events from this `TIME` on, or so long ago")
 	f.Var(&q.until, "until", "events before this `TIME`, or so long ago")
 	f.IntVarP(&q.events, "lines", "n", 50, "how many `EVENTS` to show at most")
 	command.MarkFlagsMutuallyExclusive("target", "tool")
+	command.MarkFlagsMutuallyExclusive("method", "tool")
 	for name, words := range searchWords() {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}
-	for _, name := range []string{"server", "target", "tool", "principal", "since", "until", "lines"} {
+	for _, name := range []string{"server", "target", "tool", "rule", "method", "client", "host", "user", "principal", "trace", "since", "until", "lines"} {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	return command
@@ -86,7 +103,12 @@ func searchWords() map[string][]string {
 	return map[string][]string{
 		"decision": {"allow", "deny"},
 		"kind":     {"decision", "outcome", "integrity", "lifecycle", "anomaly"},
+		"outcome":  {"ok", "tool_error", "error", "denied", "timeout", "cancelled", "dropped", "failed"},
 	}
+}
+
+func isTraceID(text string) bool {
+	return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // A foundEvent is an event of a hub, and what its line says.
@@ -95,14 +117,13 @@ type foundEvent struct {
 	record *audit.Record
 }
 
-// find returns the newest events that are wanted, the newest last.
+// find returns the newest events that are wanted, the newest last. A hub answers with few or none where a page takes it long, and
+// is asked to go on.
 func (q *hubSearch) find(ctx context.Context, client *uplink.Client) ([]foundEvent, error) {
-	search := uplink.Search{
-		Server: q.server, Target: q.target, Decision: q.decision, Principal: q.principal, Kind: q.kind,
-		Since: q.since.Time, Until: q.until.Time,
-	}
+	search := q.Search
+	search.Since, search.Until = q.since.Time, q.until.Time
 	if q.tool != "" {
-		search.Target = q.tool
+		search.Target, search.Method = q.tool, "tools/call"
 	}
 	var list []foundEvent
 	for len(list) < q.events {
@@ -116,9 +137,7 @@ func (q *hubSearch) find(ctx context.Context, client *uplink.Client) ([]foundEve
 			if err != nil {
 				return nil, fmt.Errorf("read an event of chain %q: %w", e.Chain, err)
 			}
-			if q.tool == "" || record.Method == "tools/call" {
-				list = append(list, foundEvent{e, record})
-			}
+			list = append(list, foundEvent{e, record})
 		}
 		if page.Next == "" || page.Next == search.Before {
 			break

@@ -151,6 +151,7 @@ type appender struct {
 	walk      walk
 	behind    bool // nothing of the batch follows
 	out       Appended
+	figures   map[figureKey]int64
 }
 
 func (a *appender) run(lines []line, before func(*Appended) error) error {
@@ -182,8 +183,12 @@ func (a *appender) run(lines []line, before func(*Appended) error) error {
 			return err
 		}
 	}
-	return a.w.exec(`UPDATE chains SET seq = ?, hash = ?, events = events + ?, problems = ?, last = ? WHERE id = ?`,
+	err := a.w.exec(`UPDATE chains SET seq = ?, hash = ?, events = events + ?, problems = ?, last = ? WHERE id = ?`,
 		int64(a.walk.seq), a.walk.hash[:], len(a.out.New), a.problems, a.now.UnixMilli(), a.chain) //nolint:gosec // below maxSeq
+	if err == nil {
+		a.w.keepFigures(a.figures)
+	}
+	return err
 }
 
 // find reads the head of the chain. A chain that is not there has the zero head.

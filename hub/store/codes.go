@@ -12,14 +12,22 @@ var kindCodes = map[string]int64{
 	string(audit.Integrity): 3, string(audit.Lifecycle): 4, string(audit.Anomaly): 5,
 }
 
-// decisionCodes: the schema has an index of 2.
-var decisionCodes = map[string]int64{"allow": 1, deny: 2}
+// decisionCodes: the schema has an index of 2, and of shadowCode.
+var decisionCodes = map[string]int64{allow: 1, deny: 2}
 
-const deny = "deny"
+const (
+	allow = "allow"
+	deny  = "deny"
+
+	shadowCode = 3 // allow, in shadow mode only
+)
 
 var outcomeCodes = map[string]int64{
 	"ok": 1, "tool_error": 2, "error": 3, "denied": 4, "timeout": 5, "cancelled": 6, "dropped": 7,
 }
+
+// failedCodes are the outcomes that are failures. The schema has an index of them.
+var failedCodes = map[int64]bool{2: true, 3: true, 5: true, 7: true}
 
 func code(codes map[string]int64, word string) int64 {
 	if word == "" {

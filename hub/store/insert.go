@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/hex"
 	"strings"
 	"sync"
 	"time"
@@ -10,7 +11,7 @@ import (
 
 const (
 	perInsert    = 32             // rows that one statement inserts
-	eventColumns = 17             // of table events
+	eventColumns = 18             // of table events
 	ahead        = 24 * time.Hour // that a wrapper's clock may be ahead of ours
 )
 
@@ -59,7 +60,7 @@ var (
 
 func eventsOf(rows int) string {
 	return `INSERT INTO events (id, chain, seq, at, principal, kind, decision, outcome, flaw,
-		server, target, client, method, rule, host, user, latency) VALUES ` + values(rows, eventColumns)
+		server, target, client, method, rule, host, user, latency, trace) VALUES ` + values(rows, eventColumns)
 }
 
 func linesOf(rows int) string { return `INSERT INTO lines (id, line) VALUES ` + values(rows, 2) }
@@ -76,8 +77,13 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 	if r.Time.After(a.now.Add(ahead)) {
 		at = a.now.UnixMilli()
 	}
+	decision := code(decisionCodes, r.Decision)
+	if shadowed(r) {
+		decision = shadowCode
+	}
 	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, //nolint:gosec // below maxSeq
-		code(kindCodes, string(r.Kind)), code(decisionCodes, r.Decision), code(outcomeCodes, r.Outcome), f.flaw)
+		code(kindCodes, string(r.Kind)), decision, code(outcomeCodes, r.Outcome), f.flaw)
+	texts := len(to)
 	day := dayOf(a.now)
 	for _, text := range [...]string{r.Server, r.Target, r.Client, r.Method, r.Rule, r.Host, r.User} {
 		id, err := a.w.text(text, day)
@@ -86,10 +92,37 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 		}
 		to = append(to, id)
 	}
-	if r.Kind != audit.Outcome || !(r.LatencyMS >= 0 && r.LatencyMS < 1e12) {
-		return append(to, nil), nil
+	if err := a.count(r, at, to[texts], to[texts+1]); err != nil {
+		return nil, err
 	}
-	return append(to, int64(r.LatencyMS*1000)), nil
+	if micros, ok := latencyOf(r); ok {
+		to = append(to, micros)
+	} else {
+		to = append(to, nil)
+	}
+	return append(to, traceOf(r.TraceID)), nil
+}
+
+// latencyOf returns the latency that an outcome tells, in microseconds.
+func latencyOf(r *audit.Record) (micros int64, ok bool) {
+	if r.Kind != audit.Outcome || !(r.LatencyMS >= 0 && r.LatencyMS < 1e12) {
+		return 0, false
+	}
+	return int64(r.LatencyMS * 1000), true
+}
+
+const traceBytes = 16 // of a trace id
+
+// traceOf returns the bytes of a trace id as they are kept, nil for none. Wrappers of before wrote the whole traceparent.
+func traceOf(text string) any {
+	if len(text) > 35 && text[2] == '-' {
+		text = text[3:35]
+	}
+	id, err := hex.DecodeString(text)
+	if err != nil || len(id) != traceBytes {
+		return nil
+	}
+	return id
 }
 
 func hourOf(t time.Time) int64 { return t.Unix() / 3600 }

@@ -143,8 +143,8 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		t.Errorf("chains are lost: %v", acked)
 	}
 	sound(t, s, fleet.Events)
-	events, _, err := s.Events(t.Context(), Filter{}, 10, "")
-	if err != nil || len(events) != 10 || events[0].Kind == audit.Kind("") {
-		t.Errorf("%d events: %v", len(events), err)
+	page, err := s.Events(t.Context(), Filter{}, 10, "")
+	if err != nil || len(page.Events) != 10 || page.Events[0].Kind == audit.Kind("") {
+		t.Errorf("%d events: %v", len(page.Events), err)
 	}
 }

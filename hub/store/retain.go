@@ -55,7 +55,7 @@ func (s *Store) tidy(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tidyLimit)
 	defer cancel()
-	for _, step := range []func(context.Context) (more bool, err error){s.removeEvents, s.removeRest, s.giveBack} {
+	for _, step := range []func(context.Context) (more bool, err error){s.removeEvents, s.removeFigures, s.removeRest, s.giveBack} {
 		for {
 			more, err := step(ctx)
 			if err != nil {
@@ -94,6 +94,28 @@ func (s *Store) removeEvents(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		return w.exec(`DELETE FROM lines WHERE id BETWEEN ? AND ?`, first, last)
+	})
+	return more, err
+}
+
+// removeFigures removes what is kept in larger steps, or is older than all events may be.
+func (s *Store) removeFigures(ctx context.Context) (more bool, err error) {
+	now := s.now()
+	err = s.update(ctx, perDelete, func(w *writer) error {
+		for _, r := range resolutions {
+			keep := r.keep
+			if keep == 0 || keep > s.retain {
+				keep = s.retain
+			}
+			step := int64(r.step / time.Second)
+			n, err := w.changed(`DELETE FROM figures WHERE (step, server, tool, at, measure) IN (
+				SELECT step, server, tool, at, measure FROM figures INDEXED BY figures_age WHERE step = ? AND at < ? LIMIT ?)`, step, now.Add(-keep).Unix()-step, perDelete)
+			if err != nil {
+				return err
+			}
+			more = more || n == perDelete
+		}
+		return nil
 	})
 	return more, err
 }

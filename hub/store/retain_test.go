@@ -49,7 +49,8 @@ func TestRetention(t *testing.T) {
 	if texts == 0 || texts > 10 || arrivals > 3 {
 		t.Errorf("%d texts and %d arrivals are left", texts, arrivals)
 	}
-	events, _, err := s.Events(t.Context(), Filter{Server: "old"}, 10, "")
+	page, err := s.Events(t.Context(), Filter{Server: "old"}, 10, "")
+	events := page.Events
 	if err != nil || len(events) != 2 {
 		t.Errorf("%d events: %v", len(events), err)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
@@ -16,12 +17,13 @@ import (
 type ChainProblem struct {
 	Principal string
 	Chain     string
+	At        time.Time // when it was found; zero in what Verify returns
 	Problem
 }
 
 // Problems returns what was found wrong with the chains when they came, the latest first.
 func (s *Store) Problems(ctx context.Context, limit int) ([]ChainProblem, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT p.name, c.name, x.reason, x.seq, x.detail FROM problems x
+	rows, err := s.readers.QueryContext(ctx, `SELECT p.name, c.name, x.reason, x.seq, x.detail, x.at FROM problems x
 		CROSS JOIN chains c ON c.id = x.chain CROSS JOIN principals p ON p.id = c.principal ORDER BY x.id DESC LIMIT ?`,
 		min(max(limit, 1), maxEvents))
 	if err != nil {
@@ -31,9 +33,11 @@ func (s *Store) Problems(ctx context.Context, limit int) ([]ChainProblem, error)
 	var all []ChainProblem
 	for rows.Next() {
 		var p ChainProblem
-		if err := rows.Scan(&p.Principal, &p.Chain, &p.Reason, &p.Seq, &p.Detail); err != nil {
+		var at int64
+		if err := rows.Scan(&p.Principal, &p.Chain, &p.Reason, &p.Seq, &p.Detail, &at); err != nil {
 			return nil, err
 		}
+		p.At = milli(at)
 		all = append(all, p)
 	}
 	return all, rows.Err()
@@ -147,6 +151,6 @@ func (c *storedChain) judge(seq uint64, flaw int64, raw []byte) error {
 
 func (c *storedChain) problem(seq uint64, format string, args ...any) {
 	if len(c.problems) < maxProblems {
-		c.problems = append(c.problems, ChainProblem{c.principal, c.name, Problem{Reason: ReasonEdited, Seq: seq, Detail: fmt.Sprintf(format, args...)}})
+		c.problems = append(c.problems, ChainProblem{Principal: c.principal, Chain: c.name, Problem: Problem{Reason: ReasonEdited, Seq: seq, Detail: fmt.Sprintf(format, args...)}})
 	}
 }

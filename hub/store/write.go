@@ -76,6 +76,9 @@ type writer struct {
 	texts      map[string]knownText
 	textBytes  int // of texts
 	principals map[string]int64
+	tools      map[int64]map[int64]bool // that are counted by name, by server
+
+	figures map[figureKey]int64 // what the jobs of this transaction have counted
 }
 
 func newWriter(conn *sql.Conn) *writer {
@@ -87,6 +90,7 @@ func newWriter(conn *sql.Conn) *writer {
 func (w *writer) forget() {
 	w.texts, w.textBytes = map[string]knownText{}, 0
 	w.principals = map[string]int64{}
+	w.tools, w.figures = map[int64]map[int64]bool{}, map[figureKey]int64{}
 }
 
 func (w *writer) close() error {
@@ -130,14 +134,22 @@ func (w *writer) transact(jobs []*job) (failures []error, err error) {
 			w.forget()
 			return failures, nil
 		}
-		return failures, w.exec(`COMMIT`)
+		return failures, w.end()
 	}
 	for i, j := range jobs {
 		if failures[i], err = w.attempt(j); err != nil {
 			return nil, err
 		}
 	}
-	return failures, w.exec(`COMMIT`)
+	return failures, w.end()
+}
+
+// end writes what the jobs have counted together, and commits.
+func (w *writer) end() error {
+	if err := w.flushFigures(); err != nil {
+		return err
+	}
+	return w.exec(`COMMIT`)
 }
 
 // attempt runs a job so that it leaves nothing behind if it fails. err says that the whole transaction is lost.
@@ -146,7 +158,9 @@ func (w *writer) attempt(j *job) (failure, err error) {
 		return nil, err
 	}
 	if failure = j.run(w); failure != nil {
+		counted := w.figures // by the jobs before it
 		w.forget()
+		w.figures = counted
 		if err := w.exec(`ROLLBACK TO job`); err != nil { // a full disk, for one, ends the transaction
 			return nil, errors.Join(failure, err)
 		}
@@ -191,6 +205,27 @@ func (w *writer) one(query string, args []any, to ...any) error {
 		return err
 	}
 	return s.QueryRowContext(context.Background(), args...).Scan(to...)
+}
+
+// column reads a column of numbers.
+func (w *writer) column(query string, args ...any) (all []int64, err error) {
+	s, err := w.statement(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(context.Background(), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, rows.Err()
 }
 
 // Primary result codes of SQLite, see https://www.sqlite.org/rescode.html.

@@ -19,16 +19,26 @@ type Search struct {
 	Decision  string // allow or deny
 	Principal string // whose token brought it
 	Kind      string // of the event
+	Outcome   string // one of the log's, or failed: tool_error, error, timeout or dropped
+	Client    string
+	Method    string
+	Rule      string // that decided, or would have
+	Host      string
+	User      string
+	Trace     string // 32 hex digits
+	Shadowed  bool   // only what was allowed in shadow mode alone
 	Since     time.Time
 	Until     time.Time // exclusive
 	Limit     int       // 0: as many as a hub gives at once
 	Before    string    // Found.Next of the page before; "": the first page, which has the newest
 }
 
-// Found is a page of events, newest first.
+// Found is a page of events, newest first. It may be short, or empty, before the last: a hub searches for a moment only. Searched is
+// then how far back it has come, and Next goes on from there.
 type Found struct {
-	Events []FoundEvent `json:"events"`
-	Next   string       `json:"next,omitempty"` // where the next page begins; "": this is the last
+	Events   []FoundEvent `json:"events"`
+	Next     string       `json:"next,omitempty"` // where the next page begins; "": this is the last
+	Searched time.Time    `json:"searched,omitzero"`
 }
 
 // A FoundEvent is an event as a hub has it. Line is that of the log to the byte, so that its hash is that of the chain.
@@ -53,7 +63,9 @@ func (c *Client) Events(ctx context.Context, s Search) (Found, error) {
 // texts are the parameters of a search that are texts.
 func (s *Search) texts() map[string]*string {
 	return map[string]*string{
-		"server": &s.Server, "target": &s.Target, "decision": &s.Decision, "principal": &s.Principal, "kind": &s.Kind, "before": &s.Before,
+		"server": &s.Server, "target": &s.Target, "decision": &s.Decision, "principal": &s.Principal, "kind": &s.Kind,
+		"outcome": &s.Outcome, "client": &s.Client, "method": &s.Method, "rule": &s.Rule, "host": &s.Host, "user": &s.User,
+		"trace": &s.Trace, "before": &s.Before,
 	}
 }
 
@@ -72,6 +84,9 @@ func (s *Search) values() url.Values {
 		if !at.IsZero() {
 			values.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
+	}
+	if s.Shadowed {
+		values.Set("shadowed", "true")
 	}
 	if s.Limit != 0 {
 		values.Set("limit", strconv.Itoa(s.Limit))
@@ -97,6 +112,10 @@ func ParseSearch(query string) (Search, error) {
 			*text = all[0]
 		case at != nil:
 			*at, err = time.Parse(time.RFC3339Nano, all[0])
+		case name == "shadowed":
+			if s.Shadowed = all[0] == "true"; !s.Shadowed {
+				err = fmt.Errorf("%q is not true", all[0])
+			}
 		case name == "limit":
 			if s.Limit, err = strconv.Atoi(all[0]); err == nil && (s.Limit < 1 || s.Limit > MaxFound) {
 				err = fmt.Errorf("%d is not between 1 and %d", s.Limit, MaxFound)

@@ -12,6 +12,7 @@ func TestSearchIsReadAsItWasWritten(t *testing.T) {
 	for name, want := range map[string]Search{
 		"nothing": {},
 		"all": {Server: "fs@1a", Target: "a&b=c\x00d +%", Decision: "deny", Principal: "ann", Kind: "integrity",
+			Outcome: "failed", Client: "c", Method: "tools/call", Rule: "deny_tools: x", Host: "h", User: "u", Trace: "0af7", Shadowed: true,
 			Since: at, Until: at.Add(time.Hour), Limit: 7, Before: "1.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,6 +34,7 @@ func TestSearchesThatAreRefused(t *testing.T) {
 		"zero":       "limit=0",
 		"too many":   "limit=1001",
 		"bad escape": "server=%zz",
+		"shadowed 0": "shadowed=false",
 		"semicolon":  "server=a;kind=b",
 	} {
 		if got, err := ParseSearch(query); err == nil {
