@@ -45,7 +45,7 @@ func newDoor(cfg CORS, public string) *door {
 	opt := cors.Options{
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: append([]string{
-			"Accept", "Authorization", "Content-Type", "Last-Event-ID", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name",
+			"Accept", "Authorization", "Content-Type", "Last-Event-ID", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Traceparent", "Tracestate",
 			"Mcp-Session-Id", "X-API-Key", "X-Request-ID",
 		}, cfg.AllowedHeaders...),
 		ExposedHeaders: []string{"Mcp-Session-Id", "Retry-After", "WWW-Authenticate", "X-Request-ID"},

@@ -72,7 +72,7 @@ func config(servers ...hub.Server) hub.Config {
 	}
 }
 
-func start(t testing.TB, cfg hub.Config) *gateway {
+func start(t testing.TB, cfg hub.Config, change ...func(*hub.Options)) *gateway {
 	t.Helper()
 	g := &gateway{t: t, record: new(syncBuffer), log: new(syncBuffer)}
 	record, err := audit.Open(audit.Options{Config: audit.Config{Output: "stderr"}, Stderr: g.record, Source: "hub"})
@@ -84,12 +84,15 @@ func start(t testing.TB, cfg hub.Config) *gateway {
 		t.Fatal(err)
 	}
 	listening := make(chan string, 1)
-	g.hub, err = hub.New(t.Context(), cfg, hub.Options{
+	opt := hub.Options{
 		Log: zerolog.New(g.log), Record: record, Version: "test",
 		Pins:    func(server string) (*integrity.Pins, error) { return pins.Server(server, cfg.Inspection), nil },
 		Started: func(addr string) { listening <- addr },
-	})
-	if err != nil {
+	}
+	for _, f := range change {
+		f(&opt)
+	}
+	if g.hub, err = hub.New(t.Context(), cfg, opt); err != nil {
 		t.Fatal(err)
 	}
 	g.url, g.stop = serveUntilEnd(t, g.hub, listening, record)

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -22,6 +24,7 @@ type route struct {
 	guarding policy.GuardOptions // what the guards of all its links share
 	limits   Limits
 	metrics  *metrics
+	tracer   func(policy.LinkInfo) policy.Tracer // nil: none
 }
 
 // newRoute compiles the rules of a server: further ones bind everybody.
@@ -36,8 +39,7 @@ func newRoute(cfg Server, clients map[string]map[string]policy.Override, further
 		if !ok {
 			continue
 		}
-		layer := override.Layer("client " + client)
-		layer.Config.Shadow = cfg.Policy.Shadow
+		layer := cfg.Policy.Override("client "+client, override)
 		if r.engines[client], err = policy.Compile(cfg.Policy, append(slices.Clone(further), layer)...); err != nil {
 			return nil, fmt.Errorf("client %q, server %q: %w", client, cfg.Name, err)
 		}
@@ -54,11 +56,30 @@ func (r *route) engineFor(client string) *policy.Engine {
 }
 
 // guard returns the guard of a new link for a principal. handshaken: the link begins inside a legacy session.
-func (r *route) guard(client string, handshaken bool) (*policy.Guard, error) {
-	opt := r.guarding
+func (r *route) guard(key openKey, handshaken bool) (*policy.Guard, error) {
+	opt, client := r.guarding, key.principal
 	opt.Client, opt.Engine, opt.Limit, opt.Handshaken = client, r.engineFor(client), r.limiter, handshaken
 	opt.Watch = r.metrics.observe(r.cfg.Name, client)
+	if r.tracer != nil {
+		opt.Tracer = r.tracer(policy.LinkInfo{
+			Server: r.cfg.Name, Client: client, SessionID: key.session,
+			Inbound: policy.Peer{Transport: "tcp", Protocol: "http"}, Outbound: r.cfg.peer(),
+		})
+	}
 	return policy.NewGuard(opt)
+}
+
+// peer describes how a server is reached.
+func (s *Server) peer() policy.Peer {
+	u, err := url.Parse(s.URL)
+	if s.URL == "" || err != nil {
+		return policy.Peer{Transport: "pipe"}
+	}
+	p := policy.Peer{Transport: "tcp", Protocol: "http", Address: u.Hostname()}
+	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
+		p.Port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	}
+	return p
 }
 
 // refuse records a request that never became a message that a guard could judge.
@@ -70,7 +91,7 @@ func (r *route) refuse(client, reason string) error {
 
 // link opens a link of a principal over an upstream of its own.
 func (r *route) link(key openKey, handshaken bool) (*policy.Guard, *transport.Link, error) {
-	guard, err := r.guard(key.principal, handshaken)
+	guard, err := r.guard(key, handshaken)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,7 +104,7 @@ func (r *route) link(key openKey, handshaken bool) (*policy.Guard, *transport.Li
 
 // house returns a link of a principal over the session that the gateway has opened by itself.
 func (r *route) house(principal string) (*transport.Link, error) {
-	guard, err := r.guard(principal, true)
+	guard, err := r.guard(openKey{principal: principal}, true)
 	if err != nil {
 		return nil, err
 	}
