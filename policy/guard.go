@@ -179,7 +179,7 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 			c := g.take(&g.fromCli, m.ID)
 			if c != nil && c.own {
 				g.surveyFailed(c, text+"nothing is asked of the server", &instead)
-			} else if c != nil {
+			} else if c != nil && !c.cancelled {
 				g.Record(&audit.Event{Kind: audit.Outcome, RequestID: c.id.Token(), Method: c.name, Target: c.target, Outcome: "dropped", Reason: "audit_unavailable"})
 				answer := failure(m.ID, text+"the request was not executed", auditRule)
 				c.ended(g.now(), "dropped", Decision{Rule: auditRule}, answer)
@@ -207,6 +207,22 @@ func (g *Guard) Commit(out *jsonrpc.Outbox) {
 		}
 	}
 	*out = instead
+}
+
+// Closed is called when the link is closed and its tracer is to know: the spans of what is still open end. Whoever is still at work on
+// one of these requests may go on.
+func (g *Guard) Closed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	const reason = "the session has ended"
+	now := g.now()
+	for i := range g.surveys {
+		for _, c := range g.surveys[i].held {
+			c.ended(now, "cancelled", Decision{Reason: reason}, nil)
+		}
+	}
+	g.fromCli.endSpans(now, reason)
+	g.fromSrv.endSpans(now, reason)
 }
 
 // Lost answers a request that the server will not answer, or that nobody waits for any more.
@@ -264,11 +280,9 @@ func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	for i := range g.surveys {
 		lost = append(lost, g.surveys[i].abandon()...)
 	}
-	unanswered, asked := g.fromCli.drain(), g.fromSrv.drain()
+	unanswered := g.fromCli.drain()
+	g.fromSrv.endSpans(out.Now(g.now), "the server has ended")
 	g.mu.Unlock()
-	for _, c := range asked {
-		c.ended(out.Now(g.now), "cancelled", Decision{}, nil)
-	}
 	reason := "server exited"
 	if text := cause.Error(); text != "EOF" {
 		reason = "server exited: " + text

@@ -13,12 +13,12 @@ type call struct {
 	id      jsonrpc.ID // its memory is idText
 	idText  []byte
 	key     jsonrpc.Key
-	name    string   // the method as it was sent
-	method  Method   // what the protocol says of it
-	target  []byte   // decoded; owns its memory
-	trace   []byte   // id of the trace that it belongs to; empty: none is known
-	span    Span     // nil: nobody wants one, or it has ended
-	judged  Decision // what was decided, or, while it is held back, what the rules said
+	name    string    // the method as it was sent
+	method  Method    // what the protocol says of it
+	target  []byte    // decoded; owns its memory
+	trace   []byte    // id of the trace that it belongs to; empty: none is known
+	span    Span      // nil: nobody wants one, or it has ended
+	judged  *Decision // what the rules said of it, while it is held back or its span is open; nil: nobody asks
 	modern  bool
 	start   time.Time
 	bytesIn int

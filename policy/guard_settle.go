@@ -71,9 +71,11 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	if d.Allow {
 		m = c.traced(m)
 		g.startWalk(c, m)
-		g.mu.Lock()
-		g.fromCli.put(c)
-		g.mu.Unlock()
+		if !g.release(c) {
+			g.outcome(c, out.Now(g.now), "error", "server exited", nil)
+			out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, "server exited; the request was not executed", nil))
+			return
+		}
 		out.ToServer = append(out.ToServer, m)
 		return
 	}
@@ -81,6 +83,17 @@ func (g *Guard) settle(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Out
 	g.mu.Lock()
 	g.fromCli.recycle(c)
 	g.mu.Unlock()
+}
+
+// release notes that the server has to answer a request, unless it has ended while that was judged: then nobody would.
+func (g *Guard) release(c *call) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return false
+	}
+	g.fromCli.put(c)
+	return true
 }
 
 // largeArgs is the size, in bytes, from which arguments are hashed after they were forwarded. The call's outcome says
@@ -125,10 +138,15 @@ func (g *Guard) decide(c *call, now time.Time, d Decision, answer *jsonrpc.Messa
 		e.Decision, e.Outcome = "deny", "denied"
 	}
 	g.Record(&e)
-	c.judged = d
+	if c.span == nil {
+		return
+	}
 	if !d.Allow {
 		c.ended(now, "denied", d, answer)
+		return
 	}
+	judged := d // a copy, or d would be on the heap also where nobody traces
+	c.judged = &judged
 }
 
 // outcome records how a request ended; m is the answer, nil where there is none.
@@ -141,7 +159,9 @@ func (g *Guard) outcome(c *call, now time.Time, result, reason string, m *jsonrp
 		e.BytesOut = len(m.Raw)
 	}
 	g.Record(&e)
-	c.ended(now, result, Decision{Rule: c.judged.Rule, Shadow: c.judged.Shadow, Reason: reason}, m)
+	if c.span != nil {
+		c.ended(now, result, Decision{Rule: c.judged.Rule, Shadow: c.judged.Shadow, Reason: reason}, m)
+	}
 }
 
 func era(modern bool) string {

@@ -60,8 +60,8 @@ func (g *Guard) hold(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbo
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := &g.surveys[i]
-	c.message, c.judged = m.Clone(), d
+	s, judged := &g.surveys[i], d
+	c.message, c.judged = m.Clone(), &judged
 	c.aim(c.message) // its arguments are to live as long
 	s.held = append(s.held, c)
 	if s.walk == nil {
@@ -165,7 +165,7 @@ func (g *Guard) resume(s *survey, out *jsonrpc.Outbox) {
 	g.mu.Unlock()
 	defer g.mu.Lock()
 	for _, c := range waited {
-		g.settle(c, c.judged, c.message, out)
+		g.settle(c, *c.judged, c.message, out)
 	}
 }
 

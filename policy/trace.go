@@ -10,7 +10,7 @@ import (
 // trace begins the span of a request, if anybody wants one, and notes the trace that it belongs to.
 func (g *Guard) trace(c *call, m *jsonrpc.Message, fromServer bool) {
 	came := m.TraceContext()
-	c.trace = append(c.trace[:0], traceID(came.Traceparent)...)
+	c.trace = append(c.trace[:0], came.ID()...)
 	if g.opt.Tracer == nil {
 		return
 	}
@@ -40,6 +40,16 @@ func (c *call) ended(at time.Time, outcome string, d Decision, answer *jsonrpc.M
 	c.span = nil
 }
 
+// endSpans ends the spans of requests that nobody will answer. They stay in the table. That of a cancelled one is ended by who
+// cancelled it, maybe at this moment.
+func (t *table) endSpans(at time.Time, reason string) {
+	for c := range t.all {
+		if !c.cancelled {
+			c.ended(at, "cancelled", Decision{Reason: reason}, nil)
+		}
+	}
+}
+
 // errorCode is that of an error answer; 0: it is none, or has none that anybody would write.
 func errorCode(m *jsonrpc.Message) int {
 	if m == nil || m.Kind != jsonrpc.Error {
@@ -47,39 +57,4 @@ func errorCode(m *jsonrpc.Message) int {
 	}
 	code, _ := strconv.Atoi(string(m.Field(jsonrpc.Code)))
 	return code
-}
-
-// traceID returns the trace id of a traceparent, 32 lower-case hex digits, nil where it is not valid (W3C Trace Context, section
-// 3.2.2: versions after 00 may have more behind the flags).
-func traceID(parent []byte) []byte {
-	const length = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
-	if len(parent) < length || !lowerHex(parent[:2]) || string(parent[:2]) == "ff" {
-		return nil
-	}
-	if len(parent) > length && (string(parent[:2]) == "00" || parent[length] != '-') {
-		return nil
-	}
-	id, span, flags := parent[3:35], parent[36:52], parent[53:55]
-	if parent[2] != '-' || parent[35] != '-' || parent[52] != '-' || !lowerHex(id) || !lowerHex(span) || !lowerHex(flags) || zeros(id) || zeros(span) {
-		return nil
-	}
-	return id
-}
-
-func lowerHex(b []byte) bool {
-	for _, c := range b {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-func zeros(b []byte) bool {
-	for _, c := range b {
-		if c != '0' {
-			return false
-		}
-	}
-	return true
 }

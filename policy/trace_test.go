@@ -1,10 +1,12 @@
 package policy_test
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -16,19 +18,27 @@ const ourTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 // A spanLog is a tracer that remembers what it was told.
 type spanLog struct {
-	spans []*loggedSpan
+	mu    sync.Mutex
+	spans []*loggedSpan // guarded by mu
+	begun func()        // is called at the beginning of each span; nil: nothing is
 }
 
 type loggedSpan struct {
 	policy.TracedRequest
+	id      string
 	parent  string
 	forward int
 	ends    []policy.SpanEnd
 }
 
 func (l *spanLog) Begin(r *policy.TracedRequest) policy.Span {
-	s := &loggedSpan{TracedRequest: *r, parent: string(r.Traceparent)}
+	s := &loggedSpan{TracedRequest: *r, id: string(r.RequestID), parent: string(r.Traceparent)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.spans = append(l.spans, s)
+	if l.begun != nil {
+		l.begun()
+	}
 	return s
 }
 
@@ -47,22 +57,37 @@ func (s *loggedSpan) String() string {
 	return fmt.Sprintf("%s forwarded %d: %s", s.Method, s.forward, strings.Join(ends, ", "))
 }
 
-func tracedLink(t testing.TB, spans *spanLog) *link {
+func tracedLink(t testing.TB, spans *spanLog, pinned bool) *link {
 	l := newLink(t, policy.Config{DenyTools: []string{"rm"}}, integrity.Config{ToolIntegrity: "off"})
+	var pins *integrity.Pins
+	if pinned {
+		file, err := integrity.Open(filepath.Join(t.TempDir(), "mcpx.lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pins = file.Server("s", integrity.Config{})
+	}
 	engine, err := policy.Compile(policy.Config{DenyTools: []string{"rm"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.g, err = policy.NewGuard(policy.GuardOptions{Server: "s", Engine: engine, Log: l.log, Tracer: spans}); err != nil {
+	if l.g, err = policy.NewGuard(policy.GuardOptions{Server: "s", Engine: engine, Log: l.log, Pins: pins, Tracer: spans}); err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
+// do lets the guard say something by itself.
+func (l *link) do(what func(out *jsonrpc.Outbox)) {
+	var out jsonrpc.Outbox
+	what(&out)
+	l.g.Commit(&out)
+}
+
 // Every way in which a request can end ends its span, once, with what its sender was told.
 func TestEveryEndOfARequestEndsItsSpan(t *testing.T) {
 	spans := new(spanLog)
-	l := tracedLink(t, spans)
+	l := tracedLink(t, spans, false)
 	client, server := l.g.FromClient, l.g.FromServer
 	call := func(id int, tool string) string {
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%q,"_meta":{"traceparent":"00-%s-0123456789abcdef-01","tracestate":"a=1"}}}`, id, tool, ourTrace)
@@ -140,30 +165,134 @@ func TestTraceIsRecordedWithoutATracer(t *testing.T) {
 	}
 }
 
-// Whatever two peers say, each span ends exactly once, and none is left when the link has ended.
+// Whatever two peers say, and however it ends, each span ends exactly once, and none is left when the link has ended. A line is said
+// by the client (C) or the server (S), or names a request that is given up (G) or too late (T); X breaks the audit log, E ends the
+// server, and what comes first of all says whether tools are pinned.
 func FuzzSpans(f *testing.F) {
-	f.Add([]byte("C" + initialize + "\nS" + initialized + "\nC" + `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}}` +
-		"\nC" + `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"ok"}}` + "\nS" + `{"jsonrpc":"2.0","id":2,"result":{}}`))
-	f.Add([]byte("C" + initialize + "\nS" + `{"jsonrpc":"2.0","id":"q","method":"roots/list"}` + "\nC" + `{"jsonrpc":"2.0","id":"q","result":1,"error":2}` +
-		"\nS" + `{"jsonrpc":"2.0","id":"r","method":"roots/list"}` + "\nS" + `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"r"}}`))
-	f.Fuzz(func(t *testing.T, talk []byte) {
+	const (
+		one  = `C{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ok"}}` + "\n"
+		two  = `C{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"ok"}}` + "\n"
+		ask  = `S{"jsonrpc":"2.0","id":"q","method":"roots/list"}` + "\n"
+		stop = `C{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}` + "\n"
+	)
+	begin := "C" + initialize + "\nS" + initialized + "\n"
+	for _, talk := range []string{
+		one + two + `S{"jsonrpc":"2.0","id":2,"result":{}}` + "\n" + `C{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"rm"}}`,
+		ask + `C{"jsonrpc":"2.0","id":"q","result":1,"error":2}` + "\n" + ask + `S{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q"}}`,
+		one + stop + `S{"jsonrpc":"2.0","id":1,"result":{}}` + "\n" + one + "G1\n" + two + "T2\n",
+		one + "X\n" + two + ask + stop + `S{"jsonrpc":"2.0","id":1,"result":{}}`,
+		one + one + ask + "E\n" + two + ask + `C{"jsonrpc":"2.0","id":"q","result":{}}`,
+		one + two + "A" + `"result":{"tools":[{"name":"ok"}]}}` + "\n" + `S{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` + "\n" + one,
+		one + two + "A" + `"error":{"code":1,"message":"no"}}`,
+	} {
+		f.Add(false, []byte(begin+talk))
+		f.Add(true, []byte(begin+talk))
+	}
+	f.Fuzz(func(t *testing.T, pinned bool, talk []byte) {
 		spans := new(spanLog)
-		l := tracedLink(t, spans)
-		for line := range bytes.SplitSeq(talk, []byte("\n")) {
-			switch {
-			case len(line) < 2:
-			case line[0] == 'C':
-				l.say(l.g.FromClient, string(line[1:]))
-			default:
-				l.say(l.g.FromServer, string(line[1:]))
+		l := tracedLink(t, spans, pinned)
+		var asked string // the id of the guard's own last question
+		say := func(judge func(*jsonrpc.Message, *jsonrpc.Outbox), line string) {
+			_, toServer := l.say(judge, line)
+			if _, own, found := strings.Cut(toServer, `"id":"mcpx-`); found {
+				asked, _, _ = strings.Cut(`"mcpx-`+own, ",")
 			}
 		}
-		var out jsonrpc.Outbox
-		l.g.Ended(io.EOF, &out)
+		ended := false
+		for line := range strings.Lines(string(talk)) {
+			what, rest := line[0], strings.TrimSuffix(line[1:], "\n")
+			switch id, _ := jsonrpc.ParseID([]byte(rest)); {
+			case what == 'C':
+				say(l.g.FromClient, rest)
+			case ended: // says nothing more
+			case what == 'S':
+				say(l.g.FromServer, rest)
+			case what == 'A' && asked != "":
+				say(l.g.FromServer, `{"jsonrpc":"2.0","id":`+asked+`,`+rest)
+			case what == 'G' && !id.IsZero():
+				l.do(func(out *jsonrpc.Outbox) { l.g.Lost(id, context.Canceled, out) })
+			case what == 'T' && !id.IsZero():
+				l.do(func(out *jsonrpc.Outbox) { l.g.Lost(id, context.DeadlineExceeded, out) })
+			case what == 'X':
+				l.log.Close()
+			case what == 'E':
+				ended = true
+				l.do(func(out *jsonrpc.Outbox) { l.g.Ended(io.EOF, out) })
+			}
+		}
+		l.g.Closed()
 		for _, s := range spans.spans {
 			if len(s.ends) != 1 || s.forward > 1 {
 				t.Fatalf("%s\n%s", s, talk)
 			}
 		}
 	})
+}
+
+// The two directions, a client that changes its mind, and the end of the session, all at the same time: each span ends once.
+func TestSpansEndOnceUnderFire(t *testing.T) {
+	spans := new(spanLog)
+	l := tracedLink(t, spans, false)
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, initialized)
+	const calls = 400
+	var client, server sync.Mutex // as a transport holds them
+	say := func(side *sync.Mutex, judge func(*jsonrpc.Message, *jsonrpc.Outbox), line string) {
+		side.Lock()
+		defer side.Unlock()
+		l.say(judge, line)
+	}
+	made := make(chan int, calls)
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer close(made)
+		for id := range calls {
+			say(&client, l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"ok"}}`, id))
+			made <- id
+		}
+	})
+	for range 3 {
+		all.Go(func() {
+			for id := range made {
+				var others sync.WaitGroup
+				others.Go(func() {
+					say(&client, l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id))
+				})
+				others.Go(func() { say(&server, l.g.FromServer, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{}}`, id)) })
+				if id%8 == 0 {
+					others.Go(l.g.Closed)
+				}
+				others.Wait()
+			}
+		})
+	}
+	all.Wait()
+	l.g.Closed()
+	if len(spans.spans) != calls+1 {
+		t.Errorf("%d spans, want %d", len(spans.spans), calls+1)
+	}
+	for _, s := range spans.spans {
+		if len(s.ends) != 1 {
+			t.Errorf("request %s ended %d times", s.id, len(s.ends))
+		}
+	}
+}
+
+// A request that is being judged while the server ends is answered, recorded and traced like those that the server had.
+func TestServerEndsWhileARequestIsJudged(t *testing.T) {
+	spans := new(spanLog)
+	l := tracedLink(t, spans, false)
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, initialized)
+	spans.begun = func() { l.do(func(out *jsonrpc.Outbox) { l.g.Ended(io.EOF, out) }) }
+	toClient, toServer := l.say(l.g.FromClient, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ok"}}`)
+	if toServer != "" || !strings.Contains(toClient, `"id":1,"error":{"code":-32603,"message":"server exited`) {
+		t.Errorf("the client gets %q, the server %q", toClient, toServer)
+	}
+	if got, want := spans.spans[1].String(), "tools/call forwarded 1: error default 0"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if e := l.events(); e[len(e)-1].Outcome != "error" {
+		t.Errorf("the last that is recorded: %+v", e[len(e)-1])
+	}
 }

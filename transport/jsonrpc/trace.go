@@ -69,3 +69,39 @@ func (m *Message) addMeta(members []byte) Edit {
 	}
 	return Edit{span{start + 1, start + 1}, members}
 }
+
+// ID returns the id of the trace, 32 lower-case hex digits, nil where the traceparent is not valid (W3C Trace Context, section 3.2.2:
+// versions after 00 may have more behind the flags).
+func (t TraceContext) ID() []byte {
+	parent := t.Traceparent
+	const length = len("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
+	if len(parent) < length || !lowerHex(parent[:2]) || string(parent[:2]) == "ff" {
+		return nil
+	}
+	if len(parent) > length && (string(parent[:2]) == "00" || parent[length] != '-') {
+		return nil
+	}
+	id, span, flags := parent[3:35], parent[36:52], parent[53:55]
+	if parent[2] != '-' || parent[35] != '-' || parent[52] != '-' || !lowerHex(id) || !lowerHex(span) || !lowerHex(flags) || zeros(id) || zeros(span) {
+		return nil
+	}
+	return id
+}
+
+func lowerHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func zeros(b []byte) bool {
+	for _, c := range b {
+		if c != '0' {
+			return false
+		}
+	}
+	return true
+}
