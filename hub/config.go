@@ -22,6 +22,13 @@ type Config struct {
 	Inspection integrity.Config
 	Limits     Limits
 	CORS       CORS
+	Admin      Admin
+}
+
+// Admin says where people look at what the hub knows, in a browser. The zero Admin: nowhere.
+type Admin struct {
+	Listen string // host:port
+	URL    string // scheme://host[:port] that links to it begin with; "": made of the address
 }
 
 // TLS names the files of a certificate; they are read again when they change. The zero TLS is plain HTTP.

@@ -142,10 +142,21 @@ func (f *fleet) serveApprove(w *recorder, r *http.Request, c *caller, named []st
 	if err := f.take(w, r, &a); err != nil {
 		return err
 	}
+	if err := f.approve(r.Context(), server, c, a); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+// approve is what all ways to approve have in common.
+func (f *fleet) approve(ctx context.Context, server string, c *caller, a uplink.Approval) error {
+	if err := c.about(server); err != nil {
+		return err
+	}
 	if err := checkApproval(&a); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), storePatience)
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
 	if err := f.store.Approve(ctx, server, c.Name, a); err != nil {
 		return stored(err, "one of these definitions was never proposed for this server")
@@ -156,7 +167,7 @@ func (f *fleet) serveApprove(w *recorder, r *http.Request, c *caller, named []st
 		detail = jsonrpc.AppendString(append(detail, `,"digest":`...), item.Digest)
 		events[i] = &audit.Event{Kind: audit.Integrity, Reason: "pin_approved", Target: []byte(item.Name), Detail: append(detail, '}')}
 	}
-	return f.settle(w, server, c, events...)
+	return f.decide(server, c, events...)
 }
 
 // checkApproval refuses what cannot be meant.
@@ -179,8 +190,16 @@ func checkApproval(a *uplink.Approval) error {
 	return nil
 }
 
-// settle records a decision of an administrator, puts it into effect and answers.
+// settle is decide for a request that has no answer.
 func (f *fleet) settle(w *recorder, server string, c *caller, events ...*audit.Event) error {
+	if err := f.decide(server, c, events...); err != nil {
+		return err
+	}
+	return done(w)
+}
+
+// decide records a decision of an administrator and puts it into effect.
+func (f *fleet) decide(server string, c *caller, events ...*audit.Event) error {
 	effect := f.refresh(context.Background()) // also where it cannot be recorded, or the administrator has gone
 	if err := f.record(server, c, events...); err != nil {
 		return err
@@ -191,5 +210,5 @@ func (f *fleet) settle(w *recorder, server string, c *caller, events ...*audit.E
 	for _, e := range events {
 		f.log.Info().Str("server", server).Str("client", c.Name).Str("reason", e.Reason).Bytes("target", e.Target).Msg("an administrator has decided")
 	}
-	return done(w)
+	return nil
 }

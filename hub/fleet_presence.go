@@ -12,10 +12,10 @@ import (
 )
 
 // serveIdentity says who the caller is to this hub.
-func (f *fleet) serveIdentity(w *recorder, _ *http.Request, c *caller, _ []string) error {
+func (f *fleet) serveIdentity(w *recorder, r *http.Request, c *caller, _ []string) error {
 	return f.give(w, uplink.Identity{
 		Version: f.hub.opt.Version, Key: f.public,
-		Principal: c.Name, Admin: c.Admin, Servers: c.Servers, Expires: c.Expires,
+		Principal: c.Name, Admin: c.Admin, Servers: c.Servers, Expires: c.Expires, Dashboard: f.dashboardOf(r, c),
 	})
 }
 

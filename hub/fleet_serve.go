@@ -34,6 +34,7 @@ func calls() []call {
 		{http.MethodPost, at(uplink.PathRevoke + "{}"), true, (*fleet).serveRevoke},
 		{http.MethodDelete, at(uplink.PathRevoke + "{}/{}"), true, (*fleet).serveRestore},
 		{http.MethodGet, at(uplink.PathWrappers), true, (*fleet).serveWrappers},
+		{http.MethodPost, at(uplink.PathDashboard), true, (*fleet).serveDashboard},
 	}
 }
 

@@ -27,6 +27,7 @@ type Options struct {
 	Record  *audit.Log                                          // required; closed by the caller after Serve has returned
 	Pins    func(server string) (*integrity.Pins, error)        // nil pins: tool integrity is off; a nil func: off for all
 	Version string                                              // of mcpx
+	Tracer  func(policy.LinkInfo) policy.Tracer                 // of each link to a server; nil, or if it gives nil: nobody traces
 	Started func(addr string)                                   // is told the address once the hub listens; nil: nobody
 	Listen  func(network, address string) (net.Listener, error) // nil: net.Listen
 
@@ -37,6 +38,10 @@ type Options struct {
 	// It is closed when Serve returns. Nil: nowhere.
 	Local      net.Listener
 	LocalToken string // that requests to Local must carry; "": who reaches it is that user
+
+	// The dashboard is served where Config.Admin says, with a Store only.
+	ListenAdmin func(network, address string) (net.Listener, error) // nil: net.Listen. It may return nil: then there is no dashboard
+	Dashboard   func(url string)                                    // is told where the dashboard is, before Started; nil: nobody
 }
 
 // A Hub is one gateway. Its methods may be called beside one another.
@@ -55,6 +60,7 @@ type Hub struct {
 	draining atomic.Bool
 	certs    *certificates // nil without TLS
 	fleet    *fleet        // nil without a store
+	admin    *admin        // nil without a dashboard
 
 	reloading sync.Mutex // one at a time
 	retiring  sync.WaitGroup
@@ -106,6 +112,9 @@ func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
 		return nil, err
 	}
 	next, err := h.build(cfg, nil)
+	if err == nil && h.fleet != nil && cfg.Admin.Listen != "" {
+		h.admin, err = newAdmin(h, h.fleet, cfg.Admin)
+	}
 	if err != nil {
 		h.stop()
 		if h.fleet != nil {
@@ -147,6 +156,9 @@ func (h *Hub) Reload(cfg Config) (err error) {
 	old := h.state.Load()
 	if cfg.Listen != old.cfg.Listen {
 		return fmt.Errorf("listen: cannot change from %q to %q while the gateway runs: start it again", old.cfg.Listen, cfg.Listen)
+	}
+	if cfg.Admin != old.cfg.Admin {
+		return errors.New("admin: the dashboard cannot move while the gateway runs: start it again")
 	}
 	if cfg.TLS != old.cfg.TLS {
 		return errors.New("tls: other files cannot be named while the gateway runs: start it again (new content is read by itself)")
@@ -244,7 +256,7 @@ func (h *Hub) route(server Server, next, old *state) (rt *route, fresh bool, err
 	if rt, err = newRoute(server, cfg.Clients, revokedLayers(next.rulings[server.Name].Revoked)); err != nil {
 		return nil, false, err
 	}
-	rt.limits, rt.metrics = cfg.Limits, h.metrics
+	rt.limits, rt.metrics, rt.tracer = cfg.Limits, h.metrics, h.opt.Tracer
 	var former *breaker
 	if before := old.route(server.Name); before != nil && before.backend.serves(server, cfg) {
 		rt.backend, former = before.backend, before.breaker

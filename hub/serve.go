@@ -34,20 +34,24 @@ func (h *Hub) Serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	public := h.server(h)
-	servers := []*http.Server{public}
-	served := make(chan error, 2)
-	if h.certs != nil {
-		public.TLSConfig = h.certs.config()
-		go func() { served <- public.ServeTLS(listener, "", "") }()
-	} else {
-		go func() { served <- public.Serve(listener) }()
-	}
+	doors := []entrance{{listener, h, h.certs != nil}}
 	if h.opt.Local != nil {
-		local := h.server(http.HandlerFunc(h.serveLocal))
-		servers = append(servers, local)
-		go func() { served <- local.Serve(h.opt.Local) }()
+		doors = append(doors, entrance{h.opt.Local, http.HandlerFunc(h.serveLocal), false})
 	}
+	if h.admin != nil { // before anybody can ask where it is
+		at, err := h.admin.listen(cfg.Admin.Listen)
+		if err != nil {
+			_ = listener.Close()
+			return err
+		}
+		if at != nil {
+			doors = append(doors, entrance{at, h.admin, h.admin.tls})
+			if h.opt.Dashboard != nil {
+				h.opt.Dashboard(h.admin.link(""))
+			}
+		}
+	}
+	servers, served := h.open(doors)
 	if h.opt.Started != nil {
 		h.opt.Started(listener.Addr().String())
 	}
@@ -55,6 +59,9 @@ func (h *Hub) Serve(ctx context.Context) error {
 	background.Go(h.sweep)
 	if h.fleet != nil {
 		background.Go(func() { h.fleet.run(h.ctx) })
+	}
+	if h.admin != nil && h.admin.address != nil {
+		background.Go(func() { h.admin.run(h.ctx) })
 	}
 	select {
 	case err = <-served:
@@ -74,6 +81,29 @@ func (h *Hub) Serve(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// An entrance is an address that the hub serves.
+type entrance struct {
+	listener net.Listener
+	handler  http.Handler
+	tls      bool
+}
+
+// open begins to serve. Each of the servers says once on served that it has ended.
+func (h *Hub) open(doors []entrance) (servers []*http.Server, served chan error) {
+	served = make(chan error, len(doors))
+	for _, d := range doors {
+		s := h.server(d.handler)
+		servers = append(servers, s)
+		if d.tls {
+			s.TLSConfig = h.certs.config()
+			go func() { served <- s.ServeTLS(d.listener, "", "") }()
+			continue
+		}
+		go func() { served <- s.Serve(d.listener) }()
+	}
+	return servers, served
 }
 
 func (h *Hub) server(handler http.Handler) *http.Server {

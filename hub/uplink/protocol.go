@@ -45,6 +45,7 @@ type Identity struct {
 	Admin     bool      `json:"admin"`
 	Servers   []string  `json:"servers,omitempty"` // names or globs that the token is limited to; none: all
 	Expires   time.Time `json:"expires,omitzero"`
+	Dashboard string    `json:"dashboard,omitempty"` // its URL, for administrators who may see all servers; "": there is none
 }
 
 // LocalPrincipal is who comes by the hub's own socket: the user that the hub runs as.
