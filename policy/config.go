@@ -71,6 +71,14 @@ func (o Override) Layer(label string) Layer {
 	}}
 }
 
+// Override returns what a client's own section says about this server as a layer for [Compile]. A server in shadow mode has all its
+// overrides in shadow mode.
+func (c Config) Override(label string, o Override) Layer {
+	l := o.Layer(label)
+	l.Config.Shadow = c.Shadow
+	return l
+}
+
 // Validate is [Config.Validate] for an override.
 func (o Override) Validate() error { return o.Layer("").Config.Validate() }
 

@@ -11,15 +11,16 @@ import (
 type Decision struct {
 	Allow bool
 
+	// Shadow: it allows what a rule in shadow mode would have denied. Rule and Reason are those of that denial, Reason behind
+	// [ShadowPrefix].
+	Shadow bool
+
 	// Rule is the path of the rule that decided: `policy.deny_tools[0]`, `client ci-bot.read_only`,
 	// `policy.tool_rules.query.args.sql.regex`; or [DefaultRule] where no rule had a say.
 	Rule string
 
 	// Reason is a sentence for people. It names target, argument and rule, never a value. Empty for an allow without Shadow.
 	Reason string
-
-	// Shadow: a rule in shadow mode would have denied it. Rule and Reason are those of that denial, Reason behind [ShadowPrefix].
-	Shadow bool
 
 	// RetryAfter is when a rate limit would let the same message pass; zero for other decisions.
 	RetryAfter time.Duration
@@ -37,9 +38,13 @@ const (
 // what tells such a decision from others.
 const ShadowPrefix = "shadow: "
 
-// rehearsed is d, which allows, once the layers in shadow mode have said what they would do.
+// rehearsed is d, which allows, once the layers in shadow mode have said what they would do. Where no other rule had a say, that
+// rule of theirs is named which would allow it.
 func (d Decision) rehearsed(shadow Decision) Decision {
 	if shadow.Allow {
+		if d.Rule == DefaultRule {
+			d.Rule = shadow.Rule
+		}
 		return d
 	}
 	return Decision{Allow: true, Shadow: true, Rule: shadow.Rule, Reason: ShadowPrefix + shadow.Reason}

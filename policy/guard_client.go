@@ -108,13 +108,11 @@ func (g *Guard) ruled(c *call, m *jsonrpc.Message) Decision {
 		if _, ok := m.Text(jsonrpc.Name); !ok {
 			return nameless("name")
 		}
+		d := e.Call(c.target, c.args)
 		if m.Field(jsonrpc.Task) != nil {
-			if d := e.Method("tasks/result", ClientRequest); !d.Allow {
-				// A task's result is fetched by tasks/*, past the rules of the tool that made it.
-				return Decision{Rule: d.Rule, Reason: "a call as a task, and the tasks/* methods are not allowed"}
-			}
+			return asTask(d, e.Method("tasks/result", ClientRequest))
 		}
-		return e.Call(c.target, c.args)
+		return d
 	case PromptTarget:
 		if _, ok := m.Text(jsonrpc.Name); !ok {
 			return nameless("name")
@@ -131,6 +129,20 @@ func (g *Guard) ruled(c *call, m *jsonrpc.Message) Decision {
 		return g.subscriptions(c, m)
 	default:
 		return denied(DefaultRule, "no rule knows this kind of target")
+	}
+}
+
+// asTask decides about a call as a task: its result is fetched by tasks/*, past the rules of the tool that made it, so both must
+// be allowed.
+func asTask(call, fetch Decision) Decision {
+	const reason = "a call as a task, and the tasks/* methods are not allowed"
+	switch {
+	case !fetch.Allow:
+		return Decision{Rule: fetch.Rule, Reason: reason}
+	case !call.Allow || !fetch.Shadow:
+		return call
+	default:
+		return Decision{Allow: true, Shadow: true, Rule: fetch.Rule, Reason: ShadowPrefix + reason}
 	}
 }
 

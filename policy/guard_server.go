@@ -49,8 +49,13 @@ func answerOutcome(m *jsonrpc.Message) string {
 // inspect judges a result. It returns what is delivered, and why that is not the result, if it is not.
 func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
 	if kind, ok := m.Text(jsonrpc.ResultType); ok && string(kind) == "input_required" {
-		if d := g.inputRequests(c, m); !d.Allow {
+		asked, d := g.inputRequests(c, m)
+		if !d.Allow {
 			return denialError(c, jsonrpc.InvalidRequest, d), d.Reason
+		}
+		if d.Shadow {
+			g.Record(&audit.Event{Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: asked,
+				Decision: "allow", Rule: d.Rule, Reason: d.Reason, TraceID: c.trace})
 		}
 		return m, ""
 	}
@@ -65,31 +70,32 @@ func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, r
 }
 
 // inputRequests judges what an input_required result asks of the client: only some methods may ask, and each question is
-// a request of the server like any other (2026-07-28, patterns/mrtr).
-func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) Decision {
+// a request of the server like any other (2026-07-28, patterns/mrtr). Of those that rules in shadow mode would have denied, the first
+// is told, with its method.
+func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) (asked string, d Decision) {
 	if c.method.Kinds != 0 && !c.method.InputRequired {
-		return denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
+		return "", denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
 	}
+	d = allowed(DefaultRule)
 	for _, request := range jsonrpc.Members(m.Field(jsonrpc.InputRequests)) {
 		method, ok := jsonrpc.Text(jsonrpc.Member(request, "method"))
 		if !ok {
-			return denied(inputRule, "the server asked for input without saying which")
+			return "", denied(inputRule, "the server asked for input without saying which")
 		}
 		switch string(method) {
 		case "sampling/createMessage", "elicitation/create", "roots/list":
 		default:
-			return denied(inputRule, "the server asked for input of an unknown kind")
+			return "", denied(inputRule, "the server asked for input of an unknown kind")
 		}
-		d := g.engine().ServerRequest(string(method))
-		if !d.Allow {
-			return d
+		one := g.engine().ServerRequest(string(method))
+		if !one.Allow {
+			return "", one
 		}
-		if d.Shadow {
-			g.Record(&audit.Event{Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: string(method),
-				Decision: "allow", Rule: d.Rule, Reason: d.Reason, TraceID: c.trace})
+		if one.Shadow && !d.Shadow {
+			asked, d = string(method), one
 		}
 	}
-	return allowed(DefaultRule)
+	return asked, d
 }
 
 // introduction reads what the server says of itself, and checks its instructions.

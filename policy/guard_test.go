@@ -26,6 +26,8 @@ type link struct {
 	g   *policy.Guard
 	log *audit.Log
 	rec bytes.Buffer // the audit log
+
+	gone strings.Builder // what passed notes
 }
 
 func newLink(t testing.TB, cfg policy.Config, inspection integrity.Config) *link {
