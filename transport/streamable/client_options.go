@@ -125,7 +125,8 @@ func tlsConfig(given *tls.Config, name string) *tls.Config {
 // ours are the fields that say what is sent, so nobody else can.
 var ours = []string{
 	"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive",
-	"last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id", "te", "trailer", "transfer-encoding", "upgrade",
+	"last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id", "te", "traceparent", "tracestate", "trailer",
+	"transfer-encoding", "upgrade",
 }
 
 // staticHead returns the header lines of every request, and the host.

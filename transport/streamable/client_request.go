@@ -57,9 +57,23 @@ func (x *exchange) post(ctx context.Context, m *jsonrpc.Message) error {
 			b = append(b, x.session.lines...)
 		}
 	}
+	b = appendTrace(b, m)
 	b, err := appendParams(ctx, b)
 	x.out = append(b, "\r\n"...)
 	return err
+}
+
+// appendTrace appends the trace context of a message, where it has a valid one, as HTTP carries it (W3C Trace Context, section 3).
+func appendTrace(b []byte, m *jsonrpc.Message) []byte {
+	t := m.TraceContext()
+	if t.ID() == nil || len(t.Traceparent) > maxTrace || !visible(t.Traceparent) {
+		return b
+	}
+	b = append(append(append(b, "traceparent: "...), t.Traceparent...), "\r\n"...)
+	if len(t.Tracestate) == 0 || len(t.Tracestate) > maxTrace || !plain(t.Tracestate) {
+		return b
+	}
+	return append(append(append(b, "tracestate: "...), t.Tracestate...), "\r\n"...)
 }
 
 // bare makes the head of a request without a body, which always belongs to a session.

@@ -88,7 +88,7 @@ func (b *backend) talk(conn net.Conn, script func(net.Conn, int) bool) {
 func describe(r *http.Request, body []byte) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", r.Method, r.URL)
-	for _, name := range []string{"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Authorization"} {
+	for _, name := range []string{"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-Id", "Authorization", "Traceparent", "Tracestate", "X"} {
 		if v, ok := r.Header[name]; ok {
 			fmt.Fprintf(&b, " %s=%s", name, strings.Join(v, "|"))
 		}

@@ -51,6 +51,7 @@ type Incoming struct {
 	Version string          // MCP-Protocol-Version, "" for none
 	Params  []string        // Mcp-Param-* headers: name, value, name, value…
 
+	trace   jsonrpc.TraceContext
 	body    []byte
 	scanner jsonrpc.Scanner
 }
@@ -89,6 +90,9 @@ func (in *Incoming) Read(r *http.Request, limits ServerLimits) *Rejection {
 	_ = in.scanner.Scan(in.body, m) // m carries the fault
 	if m.Kind == jsonrpc.Invalid {
 		return &Rejection{http.StatusBadRequest, m.Fault.Reason, jsonrpc.NewError(m.ID, m.Fault.Code, "message refused: "+m.Fault.Reason, nil)}
+	}
+	if in.readTrace(r.Header); in.trace.Traceparent != nil {
+		m.Beside = &in.trace
 	}
 	version, named := m.Text(jsonrpc.MetaVersion)
 	in.Modern = in.Version >= modernSince || named
@@ -130,6 +134,26 @@ func (in *Incoming) readHead(h http.Header) (status int, reason string) {
 		return http.StatusUnsupportedMediaType, "the Content-Type must be application/json"
 	}
 	return 0, ""
+}
+
+// maxTrace bounds, in bytes, each header of a trace context that is passed on: as much of a tracestate as everybody has to pass on (W3C
+// Trace Context, section 3.3.1.5), and of a traceparent far more than any version has.
+const maxTrace = 512
+
+// readTrace reads the trace context of the request. One that is not valid, or comes twice, is none.
+func (in *Incoming) readTrace(h http.Header) {
+	parents := h["Traceparent"]
+	if len(parents) != 1 || len(parents[0]) > maxTrace {
+		return
+	}
+	t := jsonrpc.TraceContext{Traceparent: []byte(parents[0])}
+	if t.ID() == nil {
+		return
+	}
+	if state := strings.Join(h["Tracestate"], ","); len(state) <= maxTrace {
+		t.Tracestate = []byte(state)
+	}
+	in.trace = t
 }
 
 // jsonBody reports whether a body may be taken for JSON. What `curl -d` calls a form is, unless a browser sends it: there it
