@@ -54,14 +54,12 @@ func (d *documents) keep(key bundleKey, doc *document) {
 // has said anything about has an empty one.
 func (s *state) bundle(key bundleKey) *uplink.Bundle {
 	b := &uplink.Bundle{Server: key.server, Principal: key.principal, Layers: []uplink.Layer{}}
-	if own, ok := s.policy(key.server); ok {
+	own, ok := s.policy(key.server)
+	if ok {
 		b.Layers = append(b.Layers, uplink.AsLayer(policy.Layer{Label: "hub", Config: own}))
 	}
 	if override, ok := s.cfg.Clients[key.principal][key.server]; ok {
-		layer := override.Layer("hub client " + key.principal)
-		own, _ := s.policy(key.server)
-		layer.Config.Shadow = own.Shadow
-		b.Layers = append(b.Layers, uplink.AsLayer(layer))
+		b.Layers = append(b.Layers, uplink.AsLayer(own.Override("hub client "+key.principal, override)))
 	}
 	ruling := s.rulings[key.server]
 	b.Pins = slices.SortedFunc(slices.Values(ruling.Pins), func(a, b uplink.ApprovalItem) int {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
@@ -40,9 +41,15 @@ func serveListing(w http.ResponseWriter, servers []Server) {
 	writeJSON(w, http.StatusOK, append(b, "]}"...))
 }
 
-// appendPolicy appends how much a policy says, not what.
+// appendPolicy appends whether a policy is enforced and how much it says, not what.
 func appendPolicy(b []byte, c *policy.Config) []byte {
-	b = append(b, `{"read_only":`...)
+	b = append(b, `{"mode":"`...)
+	if c.Shadow {
+		b = append(b, uplink.ModeShadow...)
+	} else {
+		b = append(b, "enforce"...)
+	}
+	b = append(b, `","read_only":`...)
 	b = strconv.AppendBool(b, c.ReadOnly)
 	for _, list := range []struct {
 		name string

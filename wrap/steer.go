@@ -250,8 +250,8 @@ func (l *liaison) apply(r *ruling, document []byte, reason string) {
 	}
 	s.bundle, s.document, s.principal, s.refused = r.Bundle, bytes.Clone(document), r.Principal, [sha256.Size]byte{}
 	l.guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: reason, Detail: fmt.Appendf(nil,
-		`{"serial":%d,"layers":%d,"pins":%d,"revoked":%d,"layers_changed":%t,"pins_changed":%d,"revoked_changed":%d}`,
-		r.Serial, len(r.Layers), len(r.Pins), len(r.Revoked),
+		`{"serial":%d,"layers":%d,"shadow":%d,"pins":%d,"revoked":%d,"layers_changed":%t,"pins_changed":%d,"revoked_changed":%d}`,
+		r.Serial, len(r.Layers), rehearsed(r.Layers), len(r.Pins), len(r.Revoked),
 		len(before.Layers)+len(r.Layers) > 0 && !reflect.DeepEqual(before.Layers, r.Layers), differences(before.Pins, r.Pins), differences(before.Revoked, r.Revoked))})
 	l.log.Debug().Int64("serial", r.Serial).Msg(reason)
 	l.tell()
@@ -275,6 +275,17 @@ func (l *liaison) commit() {
 	if err := l.with.Log.Commit(); err != nil {
 		l.log.Error().Err(err).Msg("what the hub said is not recorded")
 	}
+}
+
+// rehearsed counts the layers in shadow mode.
+func rehearsed(layers []uplink.Layer) int {
+	n := 0
+	for _, l := range layers {
+		if l.Mode == uplink.ModeShadow {
+			n++
+		}
+	}
+	return n
 }
 
 // differences counts what is in one list only.
