@@ -7,6 +7,9 @@
 # /state holds what must outlive a container: the audit log, and the store and key of a hub that wrappers belong to. Its
 # tokens are made inside: docker exec CONTAINER /mcpx hub token create --name bob
 #
+# For the dashboard, have it listen beyond the container (hub --admin :8081, published as -p 127.0.0.1:8081:8081); then
+# docker exec CONTAINER /mcpx dashboard --print gives a link.
+#
 # Mount the folder of mcpx.yaml, not the file: only so is a changed file seen (--watch). Pins (mcpx.lock) are kept
 # beside the file: where tool integrity is on, the folder must be writable for user 65532.
 
@@ -36,7 +39,7 @@ COPY --from=build /out/mcpx /mcpx
 ENV MCPX_CONFIG=/config/mcpx.yaml MCPX_STATE_DIR=/state
 USER 65532:65532
 VOLUME ["/state"]
-EXPOSE 8080
+EXPOSE 8080 8081
 HEALTHCHECK --interval=15s --timeout=5s --start-period=5s CMD ["/mcpx", "health"]
 ENTRYPOINT ["/mcpx"]
 CMD ["hub", "--watch"]

@@ -43,7 +43,6 @@ const (
 	usualPage     = 50
 	maxPoints     = 2000
 	modeEnforce   = "enforce"
-	modeShadow    = "shadow"
 	methodCall    = "tools/call"
 	decisionAllow = "allow"
 	decisionDeny  = "deny"
@@ -131,15 +130,12 @@ func (s *state) serverRow(name string, f store.Figures) dashboard.ServerRow {
 
 // mode says whether the rules of a server are in effect here; "": there are none for it.
 func (s *state) mode(name string) string {
-	p, known := s.cfg.Policies[name]
-	if rt := s.routes[name]; rt != nil {
-		p, known = rt.cfg.Policy, true
-	}
+	p, known := s.policy(name)
 	switch {
 	case !known:
 		return ""
 	case p.Shadow:
-		return modeShadow
+		return uplink.ModeShadow
 	default:
 		return modeEnforce
 	}

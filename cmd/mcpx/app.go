@@ -87,6 +87,7 @@ policy, notices when the server changes what it says about its tools, and record
 		Example: `  mcpx demo                                       see it work, without any configuration
   mcpx wrap -- npx -y @modelcontextprotocol/server-filesystem /data
   mcpx hub                                        see and steer all wrappers of this user
+  mcpx dashboard                                  look at them in the browser
   mcpx login https://hub.example.com              belong to a team's hub
   mcpx hub -c mcpx.yaml --watch                   one address for all servers of the file
   mcpx doctor                                     what is not covered, changed or broken?
@@ -119,7 +120,7 @@ policy, notices when the server changes what it says about its tools, and record
 	}
 	wrap := a.wrapCommand()
 	_ = wrap.RegisterFlagCompletionFunc("name", a.completeServers)
-	add(groupUse, wrap, a.clientsCommand(), a.hubCommand(), a.loginCommand(), a.logoutCommand(), a.demoCommand())
+	add(groupUse, wrap, a.clientsCommand(), a.hubCommand(), a.dashboardCommand(), a.loginCommand(), a.logoutCommand(), a.demoCommand())
 	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
 	add(groupWell, a.doctorCommand(), a.checkCommand(), a.healthCommand())
 	add(groupOther, a.configCommand(), a.versionCommand())

@@ -33,6 +33,7 @@ type config struct {
 	Audit          audit.Config            `yaml:"audit"`
 	Hub            hubConfig               `yaml:"hub"`
 	Store          storeConfig             `yaml:"store"`
+	Admin          adminConfig             `yaml:"admin"`
 
 	Path string `yaml:"-"` // of the file, absolute; "" without one
 
@@ -70,6 +71,7 @@ func defaults() *config {
 		CORS:           corsConfig{MaxAge: 10 * time.Minute},
 		Hub:            hubConfig{Policy: "merge", Pending: 1 << 30},
 		Store:          storeConfig{Retain: store.DefaultRetain},
+		Admin:          adminConfig{Enabled: true},
 	}
 }
 
@@ -176,6 +178,7 @@ func (d *document) complete(c *config) {
 // check asks every part whether it is sound, then whether the parts fit each other.
 func (d *document) check(c *config) {
 	d.invalid("", validListen(c.Listen))
+	d.invalid("admin", c.Admin.Validate(c.Listen))
 	for _, part := range []struct {
 		path string
 		err  error

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/policy"
 )
@@ -201,6 +203,44 @@ func (c hubConfig) Validate() error {
 type storeConfig struct {
 	Path   string        `yaml:"path"`   // of the SQLite file; "": in the state folder
 	Retain time.Duration `yaml:"retain"` // how long events are kept
+}
+
+// An adminConfig says where people look at what a hub knows, in a browser.
+type adminConfig struct {
+	Enabled bool   `yaml:"enabled"`
+	Listen  string `yaml:"listen"` // "": usualAdmin, or a free port of this machine
+	URL     string `yaml:"url"`    // by which browsers know it; "": the address
+}
+
+// usualAdmin is where the dashboard is, unless something else is there.
+const usualAdmin = "127.0.0.1:8081"
+
+// Validate checks the section; listen is the address that it must leave alone.
+func (c adminConfig) Validate(listen string) error {
+	var errs []error
+	if c.Listen != "" {
+		switch err := validListen(c.Listen); {
+		case err != nil:
+			errs = append(errs, err)
+		case c.Listen == listen && !strings.HasSuffix(listen, ":0"):
+			errs = append(errs, errors.New("listen: is the address that the hub itself listens on: the dashboard needs one of its own"))
+		}
+	}
+	if c.URL != "" {
+		u, err := url.Parse(c.URL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != strings.TrimSuffix(c.URL, "/") {
+			errs = append(errs, fmt.Errorf("url: %q is no address of a dashboard: write scheme://host or scheme://host:port, without a path", c.URL))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hubAdmin is where the dashboard is to be.
+func (c adminConfig) hubAdmin() hub.Admin {
+	if !c.Enabled {
+		return hub.Admin{}
+	}
+	return hub.Admin{Listen: cmp.Or(c.Listen, usualAdmin), URL: c.URL}
 }
 
 // secureURL wants https, or http to this machine: what is sent there is a credential or decides on one.

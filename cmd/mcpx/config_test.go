@@ -128,6 +128,7 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 		},
 		Hub:   hubConfig{URL: "https://hub.example.com", Token: "file-token", TokenFile: "secret.txt", Policy: "merge", Required: true, Pending: 200e6},
 		Store: storeConfig{Path: filepath.Join(folder, "state", "hub.db"), Retain: 30 * 24 * time.Hour},
+		Admin: adminConfig{Enabled: true, Listen: ":8443", URL: "https://hub.example.com:8443"},
 		Path:  got.Path,
 	}
 	// Compared without their masks: the type prints as <secret> to everyone else.

@@ -21,6 +21,7 @@ import (
 // hubFlags are what `mcpx hub` takes beside the flags that all commands share.
 type hubFlags struct {
 	listen string
+	admin  string // in place of the configuration's admin; hubNone: no dashboard
 	watch  bool
 	socket string // "": where wrappers look for it
 }
@@ -36,7 +37,7 @@ func (a *app) hubCommand() *cobra.Command {
 		Short: "Run the hub: what wrappers report to and take rules from, and a gateway to servers",
 		Long: `hub is the place where all wrappers come together. Without a configuration it listens on this machine alone: wrappers of
 this user find it by themselves, send it the events of their audit logs, and take rules, approved pins and revocations
-from it. ` + "`mcpx hub status`" + ` shows them all. Other machines need a token and its URL: see ` + "`mcpx hub token create --help`" + `.
+from it. ` + "`mcpx hub status`" + ` shows them all, and ` + "`mcpx dashboard`" + ` opens a page to look at. Other machines need a token and its URL: see ` + "`mcpx hub token create --help`" + `.
 
 It is also one address for all servers of mcpx.yaml: http://ADDRESS/mcp/NAME is the server NAME, whether it has a
 url or a command. It decides on every message as wrap does, by the same policy, pins and audit log, and adds what
@@ -68,9 +69,11 @@ Exit codes: 0 ended by a signal, 1 failed (configuration, address, store, audit 
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "", "`ADDRESS` to listen on, in place of the configuration's; port 0 takes a free one")
+	flags.StringVar(&f.admin, "admin", "", "`ADDRESS` of the dashboard, in place of the configuration's; none: no dashboard")
 	flags.BoolVar(&f.watch, "watch", false, "read the configuration again whenever the file changes")
 	flags.StringVar(&f.socket, "socket", "", "`PATH` of the socket for this user's own wrappers, which then need --hub PATH; none: no such socket")
 	_ = cmd.RegisterFlagCompletionFunc("listen", cobra.NoFileCompletions)
+	_ = cmd.RegisterFlagCompletionFunc("admin", cobra.FixedCompletions([]cobra.Completion{hubNone}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.AddCommand(a.hubTokenCommand())
 	cmd.AddCommand(a.hubAdminCommands()...)
 	return cmd
@@ -117,6 +120,9 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 		LocalToken: service.secret,
 		Listen:     s.listenAt,
 		Started:    func(address string) { s.started(address, cfg, service) },
+
+		ListenAdmin: s.listenAdmin,
+		Dashboard:   func(url string) { s.dashboard(url, cfg) },
 	})
 	if err != nil {
 		return errors.Join(err, service.close())

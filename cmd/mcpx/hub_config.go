@@ -30,7 +30,8 @@ func (c *config) gateway() (cfg hub.Config, unserved []string, err error) {
 			MaxDepth:   c.Limits.MaxDepth,
 			MaxPages:   c.Limits.MaxPages,
 		},
-		CORS: hub.CORS{AllowedOrigins: c.CORS.AllowedOrigins, AllowedHeaders: c.CORS.AllowedHeaders, MaxAge: c.CORS.MaxAge},
+		CORS:  hub.CORS{AllowedOrigins: c.CORS.AllowedOrigins, AllowedHeaders: c.CORS.AllowedHeaders, MaxAge: c.CORS.MaxAge},
+		Admin: c.Admin.hubAdmin(),
 	}
 	var problems []problem
 	for _, s := range c.Servers {

@@ -27,6 +27,7 @@ import (
 type hubSettings struct {
 	path   string // of the file, "" without one
 	listen string // --listen: wins over the file
+	admin  string // --admin: wins over the file
 	log    zerolog.Logger
 	stderr io.Writer // for the warning that is no line of a log
 
@@ -45,6 +46,11 @@ func (a *app) hubSettings(f hubFlags) (*hubSettings, error) {
 			return nil, &exitError{exitUsage, fmt.Errorf("--%w", err)}
 		}
 	}
+	if f.admin != "" && f.admin != hubNone {
+		if err := (adminConfig{Listen: f.admin}).Validate(f.listen); err != nil {
+			return nil, &exitError{exitUsage, fmt.Errorf("--admin: %w", err)}
+		}
+	}
 	path, err := a.findConfig()
 	if err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func (a *app) hubSettings(f hubFlags) (*hubSettings, error) {
 	if path == "" && f.watch {
 		return nil, &exitError{exitUsage, fmt.Errorf("--watch: there is no configuration file to watch: name one with --config or $%s, or write %s here", configVariable, configName)}
 	}
-	return &hubSettings{path: path, listen: f.listen, log: a.serviceLogger(), stderr: a.err}, nil
+	return &hubSettings{path: path, listen: f.listen, admin: f.admin, log: a.serviceLogger(), stderr: a.err}, nil
 }
 
 // read reads the file and makes it the current one.
@@ -70,6 +76,13 @@ func (s *hubSettings) read() (hub.Config, error) {
 	}
 	if s.listen != "" {
 		cfg.Listen = s.listen
+	}
+	switch s.admin {
+	case "":
+	case hubNone:
+		cfg.Admin = hub.Admin{}
+	default:
+		cfg.Admin = hub.Admin{Listen: s.admin, URL: c.Admin.URL}
 	}
 	if s.lock.Load() == nil && c.Inspection.ToolIntegrity != "off" {
 		lock, err := hubPins(c)

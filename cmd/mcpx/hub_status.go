@@ -103,6 +103,9 @@ func (a *app) printStatus(r *statusReport, all bool, now time.Time) error {
 	line("version", oneLine(dash(id.Version)))
 	line("key", id.Key.String())
 	line("we are", whoWeAre(id))
+	if id.Dashboard != "" {
+		line("dashboard", oneLine(id.Dashboard)+": `mcpx dashboard` opens it")
+	}
 	if r.Fleet != nil {
 		alive := 0
 		for i := range r.Fleet.Wrappers {

@@ -191,7 +191,7 @@ func TestSchemaKnowsTheWordsOfTheLoader(t *testing.T) {
 
 // TestSchemaStatesTheDefaults writes the defaults of each section into a file, which must then be the same as none.
 func TestSchemaStatesTheDefaults(t *testing.T) {
-	for _, section := range []string{"limits", "circuit_breaker", "cors", "hub", "auth", "store"} {
+	for _, section := range []string{"limits", "circuit_breaker", "cors", "hub", "auth", "store", "admin"} {
 		var b strings.Builder
 		for path, about := range keyTexts() {
 			if name, key, _ := strings.Cut(path, "."); name == section && about.standard != nil {

@@ -58,6 +58,7 @@ func serverTexts() map[string]keyText {
 		".audit":           {text: "One event per decision and per outcome, chained by hashes."},
 		".hub":             {text: "Where wrappers find their hub. Without it: where `mcpx login` enrolled, else the hub of this user on this machine."},
 		".store":           {text: "Where the hub keeps the events of all wrappers, tokens and approvals."},
+		".admin":           {text: "Where people look at what the hub knows, in a browser: mcpx dashboard opens it."},
 
 		"server.name":            {text: "The {server} in /mcp/{server}, for --name, in the audit log and in mcpx.lock.", pattern: `^[a-z0-9][a-z0-9_-]*$`},
 		"server.url":             {text: "Address of a server that is reached over the network."},
@@ -201,5 +202,9 @@ func sectionTexts() map[string]keyText {
 
 		"store.path":   {text: "The SQLite file. Default: hub/hub.db in the state folder."},
 		"store.retain": {text: "How long events are kept.", standard: "90d"},
+
+		"admin.enabled": {text: "false: there is no dashboard.", standard: true},
+		"admin.listen":  {text: "Address of the dashboard, host:port or :port. Default: 127.0.0.1:8081, or a free port where that is taken. Beyond this machine, use tls."},
+		"admin.url":     {text: "scheme://host:port by which browsers know the dashboard, such as that of a proxy. Links begin with it."},
 	}
 }
