@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,6 +16,7 @@ const (
 	maxTargets = 200 // tools and prompts of one server
 	maxCodes   = 50  // of errors
 	maxServers = 1000
+	maxSeries  = 10_000 // of one server that are kept ready
 )
 
 // A serverKey is what links to one server have in common.
@@ -29,11 +31,25 @@ type server struct {
 	client   []attribute.KeyValue // of a span or measurement between mcpx and the client
 	outbound []attribute.KeyValue // and of one between mcpx and the server
 	asked    []attribute.KeyValue // of what mcpx asks of the server
+
+	mu     sync.Mutex
+	series map[seriesKey]metric.MeasurementOption // guarded by mu
+}
+
+// A seriesKey says which series of a server a measurement belongs to.
+type seriesKey struct {
+	method        string
+	targetKey     attribute.Key // "": no tool and no prompt
+	target        string
+	problem, code string
+	decision      string
+	fromServer    bool
+	asked         bool // what mcpx asks; else what it is asked
 }
 
 func newServer(k serverKey) *server {
 	name := attribute.String("mcpx.server", shorten(k.name, maxText))
-	s := &server{targets: newNames(maxTargets), client: append(peer(k.inbound), name), outbound: append(peer(k.outbound), name)}
+	s := &server{series: make(map[seriesKey]metric.MeasurementOption), targets: newNames(maxTargets), client: append(peer(k.inbound), name), outbound: append(peer(k.outbound), name)}
 	s.asked = s.outbound
 	if k.outbound.Address != "" {
 		s.asked = append(s.asked[:len(s.asked):len(s.asked)], attribute.String("server.address", shorten(k.outbound.Address, maxText)))
@@ -42,6 +58,47 @@ func newServer(k serverKey) *server {
 		}
 	}
 	return s
+}
+
+// between gives the attributes of one side of a request.
+func (s *server) between(fromServer, asked bool) []attribute.KeyValue {
+	switch {
+	case fromServer == asked:
+		return s.client
+	case asked:
+		return s.asked
+	default:
+		return s.outbound
+	}
+}
+
+// of gives the attributes of a series, ready for use: sorting them each time would cost more than all the rest.
+func (s *server) of(k seriesKey) metric.MeasurementOption {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ready, ok := s.series[k]; ok {
+		return ready
+	}
+	all := append([]attribute.KeyValue(nil), s.between(k.fromServer, k.asked)...)
+	all = append(all, attribute.String("mcp.method.name", k.method), attribute.String("mcpx.decision", k.decision))
+	if k.targetKey != "" {
+		all = append(all, k.targetKey.String(k.target))
+	}
+	if k.targetKey == toolKey {
+		all = append(all, executesTool())
+	}
+	if k.code != "" {
+		all = append(all, attribute.String("rpc.response.status_code", k.code))
+	}
+	if k.problem != "" {
+		all = append(all, attribute.String("error.type", k.problem))
+	}
+	if len(s.series) >= maxSeries {
+		clear(s.series)
+	}
+	ready := metric.WithAttributeSet(attribute.NewSet(all...))
+	s.series[k] = ready
+	return ready
 }
 
 func peer(p policy.Peer) []attribute.KeyValue {

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -17,6 +16,15 @@ import (
 
 // givenUpRule is what package policy denies by what its client has given up before it was forwarded.
 const givenUpRule = "protocol.cancelled"
+
+const (
+	toolKey   = attribute.Key("gen_ai.tool.name")
+	promptKey = attribute.Key("gen_ai.prompt.name")
+)
+
+func executesTool() attribute.KeyValue {
+	return attribute.String("gen_ai.operation.name", "execute_tool")
+}
 
 // A span is one request: the SERVER span of what was asked of mcpx, and once it is forwarded the CLIENT span of what mcpx asks.
 type span struct {
@@ -50,8 +58,6 @@ func (l *link) Begin(r *policy.TracedRequest) policy.Span {
 	s.aim(r)
 	if s.served.IsRecording() {
 		s.describe(r)
-		s.served.SetAttributes(s.shared...)
-		s.served.SetAttributes(s.inner()...)
 	}
 	if id := s.served.SpanContext().TraceID(); id.IsValid() {
 		s.id = hex.AppendEncode(nil, id[:])
@@ -65,9 +71,9 @@ func (s *span) aim(r *policy.TracedRequest) {
 	case len(r.Target) == 0:
 		return
 	case r.TargetKind == policy.ToolTarget:
-		s.targetKey = "gen_ai.tool.name"
+		s.targetKey = toolKey
 	case r.Prompt:
-		s.targetKey = "gen_ai.prompt.name"
+		s.targetKey = promptKey
 	default:
 		return
 	}
@@ -87,7 +93,7 @@ func (s *span) describe(r *policy.TracedRequest) {
 		s.shared = append(s.shared, attribute.String("mcp.resource.uri", shorten(string(r.Target), maxURI)))
 	}
 	if r.TargetKind == policy.ToolTarget {
-		s.shared = append(s.shared, attribute.String("gen_ai.operation.name", "execute_tool"))
+		s.shared = append(s.shared, executesTool())
 	}
 }
 
@@ -102,31 +108,12 @@ func requestID(token []byte) string {
 	return shorten(string(token), maxText)
 }
 
-// inner are the attributes of who asked; outer of whom mcpx asks.
-func (s *span) inner() []attribute.KeyValue {
-	if s.fromServer {
-		return s.link.server.outbound
-	}
-	return s.link.server.client
-}
-
-func (s *span) outer() []attribute.KeyValue {
-	if s.fromServer {
-		return s.link.server.client
-	}
-	return s.link.server.asked
-}
-
 func (s *span) TraceID() []byte { return s.id }
 
 // Forward makes the CLIENT span.
 func (s *span) Forward() (traceparent, tracestate []byte) {
 	s.sent = s.start.Add(max(0, s.link.now().Sub(s.start))) // the clock on the wall may jump meanwhile
 	s.below, s.asked = s.link.tracer.Start(s.ctx, s.method, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(s.sent))
-	if s.asked.IsRecording() {
-		s.asked.SetAttributes(s.shared...)
-		s.asked.SetAttributes(s.outer()...)
-	}
 	var c carrier
 	propagation.TraceContext{}.Inject(s.below, &c)
 	if c.state != "" {
@@ -137,58 +124,45 @@ func (s *span) Forward() (traceparent, tracestate []byte) {
 
 // End ends both spans, and measures the request.
 func (s *span) End(e policy.SpanEnd) {
-	t := s.link.Telemetry
-	problem := s.problem(e)
-	label := s.target
-	if s.targetKey != "" {
-		label = s.link.server.targets.label(s.target, e.Outcome == "ok")
+	server := s.link.server
+	k := seriesKey{method: s.method, targetKey: s.targetKey, target: s.target, problem: s.problem(e), decision: decision(e), fromServer: s.fromServer}
+	if k.targetKey != "" {
+		k.target = server.targets.label(s.target, e.Outcome == "ok")
 	}
-	finish(s.served, s.name(label), max(0, e.Time.Sub(s.start)), s.start, s.result(e, problem))
-	counted := append(make([]attribute.KeyValue, 0, 12), attribute.String("mcp.method.name", s.method), decision(e))
-	if s.targetKey != "" {
-		counted = append(counted, s.targetKey.String(label))
-	}
-	if s.targetKey == "gen_ai.tool.name" {
-		counted = append(counted, attribute.String("gen_ai.operation.name", "execute_tool"))
-	}
-	if problem != "" {
-		if e.Code != 0 {
-			code := t.codesOfErrors.label(strconv.Itoa(e.Code), reserved(e.Code))
-			counted = append(counted, attribute.String("rpc.response.status_code", code))
-			if problem == strconv.Itoa(e.Code) {
-				problem = code
-			}
+	if e.Code != 0 && k.problem != "" {
+		exact := strconv.Itoa(e.Code)
+		k.code = s.link.codesOfErrors.label(exact, reserved(e.Code))
+		if k.problem == exact {
+			k.problem = k.code
 		}
-		counted = append(counted, attribute.String("error.type", problem))
 	}
-	t.requests.served.Record(s.ctx, max(0, e.Time.Sub(s.start)).Seconds(), metric.WithAttributes(append(counted, s.inner()...)...))
+	s.finish(s.served, k, e)
+	took := max(0, e.Time.Sub(s.start))
+	s.served.End(trace.WithTimestamp(s.start.Add(took)))
+	s.link.requests.served.Record(s.ctx, took.Seconds(), server.of(k))
 	if s.asked == nil {
 		return
 	}
-	finish(s.asked, s.name(label), max(0, e.Time.Sub(s.sent)), s.sent, s.result(e, s.problem(e)))
-	t.requests.asked.Record(s.below, max(0, e.Time.Sub(s.sent)).Seconds(), metric.WithAttributes(append(counted, s.outer()...)...))
+	k.asked = true
+	s.finish(s.asked, k, e)
+	took = max(0, e.Time.Sub(s.sent))
+	s.asked.End(trace.WithTimestamp(s.sent.Add(took)))
+	s.link.requests.asked.Record(s.below, took.Seconds(), server.of(k))
 }
 
-// name is the method and, of a target that there are not too many of, that.
-func (s *span) name(label string) string {
-	if label == "" || label == other {
-		return s.method
+// finish says all of a span, if anybody keeps it: at its end, for then all is known.
+func (s *span) finish(to trace.Span, k seriesKey, e policy.SpanEnd) {
+	if !to.IsRecording() {
+		return
 	}
-	return s.method + " " + label
-}
-
-// A result is what an ended request adds to its spans.
-type result struct {
-	attributes []attribute.KeyValue
-	problem    string
-	text       string
-}
-
-func (s *span) result(e policy.SpanEnd, problem string) result {
-	if !s.served.IsRecording() && (s.asked == nil || !s.asked.IsRecording()) {
-		return result{}
+	name := k.method
+	if k.targetKey != "" && k.target != other { // of such there are not too many
+		name += " " + k.target
 	}
-	all := append(make([]attribute.KeyValue, 0, 6), decision(e), attribute.String("mcpx.outcome", e.Outcome))
+	to.SetName(name)
+	side := s.link.server.between(k.fromServer, k.asked)
+	all := append(make([]attribute.KeyValue, 0, len(s.shared)+len(side)+6), s.shared...)
+	all = append(append(all, side...), attribute.String("mcpx.decision", k.decision), attribute.String("mcpx.outcome", e.Outcome))
 	if e.Rule != "" {
 		all = append(all, attribute.String("mcpx.rule", shorten(e.Rule, maxText)))
 	}
@@ -198,28 +172,18 @@ func (s *span) result(e policy.SpanEnd, problem string) result {
 	if e.Code != 0 {
 		all = append(all, attribute.String("rpc.response.status_code", strconv.Itoa(e.Code)))
 	}
-	if problem != "" {
+	if problem := s.problem(e); problem != "" {
 		all = append(all, attribute.String("error.type", problem))
+		to.SetStatus(codes.Error, shorten(e.Reason, maxText))
 	}
-	return result{all, problem, shorten(e.Reason, maxText)}
+	to.SetAttributes(all...)
 }
 
-func finish(s trace.Span, name string, took time.Duration, start time.Time, r result) {
-	if s.IsRecording() {
-		s.SetName(name)
-		s.SetAttributes(r.attributes...)
-		if r.problem != "" {
-			s.SetStatus(codes.Error, r.text)
-		}
-	}
-	s.End(trace.WithTimestamp(start.Add(took)))
-}
-
-func decision(e policy.SpanEnd) attribute.KeyValue {
+func decision(e policy.SpanEnd) string {
 	if e.Outcome == "denied" {
-		return attribute.String("mcpx.decision", "deny")
+		return "deny"
 	}
-	return attribute.String("mcpx.decision", "allow")
+	return "allow"
 }
 
 // problem is the error.type of a request that failed, "" of one that did not. That a client gave up is no failure: it is how
@@ -232,7 +196,7 @@ func (s *span) problem(e policy.SpanEnd) string {
 		return e.Outcome
 	case e.Code != 0:
 		return strconv.Itoa(e.Code)
-	case e.Outcome == "denied" && s.targetKey == "gen_ai.tool.name": // `on_deny: tool_error`
+	case e.Outcome == "denied" && s.targetKey == toolKey: // `on_deny: tool_error`
 		return "tool_error"
 	default:
 		return e.Outcome
