@@ -71,7 +71,7 @@ func TestDashboardIsOpenedOrPrinted(t *testing.T) {
 	bin, given := t.TempDir(), filepath.Join(t.TempDir(), "given")
 	opener := filepath.Join(bin, "xdg-open")
 	script := func(text string) {
-		if err := os.WriteFile(opener, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // it is run
+		if err := os.WriteFile(opener, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

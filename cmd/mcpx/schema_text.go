@@ -38,6 +38,7 @@ func keyTexts() map[string]keyText {
 	all := serverTexts()
 	maps.Copy(all, policyTexts())
 	maps.Copy(all, sectionTexts())
+	maps.Copy(all, hubTexts())
 	return all
 }
 
@@ -191,7 +192,12 @@ func sectionTexts() map[string]keyText {
 		"audit.on_failure": {text: "A log that cannot be written: block stops calls; warn lets them pass and records the gap.", words: []string{"block", "warn"}, standard: "block"},
 		"audit.args":       {text: "What the log holds of arguments; redacted masks secrets by name.", words: []string{"off", "hash", "redacted", "full"}, standard: "hash"},
 		"audit.redact":     {text: "Members whose values are never recorded, at any depth, without case."},
+	}
+}
 
+// hubTexts explains where a hub is, and what it keeps and shows.
+func hubTexts() map[string]keyText {
+	return map[string]keyText{
 		"hub.url":        {text: "Address of the hub, https or on this machine."},
 		"hub.token":      {text: "The wrapper's credential. Without it, that of `mcpx login` for this url."},
 		"hub.token_file": {text: "A file that holds the credential."},
