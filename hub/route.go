@@ -99,7 +99,7 @@ func (r *route) link(key openKey, handshaken bool) (*policy.Guard, *transport.Li
 	if err != nil {
 		return nil, nil, err
 	}
-	return guard, transport.NewLink(guard, newGuarded(up, r.breaker)), nil
+	return guard, transport.NewLink(guard, newTraced(newGuarded(up, r.breaker), guard, r.tracer != nil)), nil
 }
 
 // house returns a link of a principal over the session that the gateway has opened by itself.
@@ -108,5 +108,5 @@ func (r *route) house(principal string) (*transport.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return transport.NewLink(guard, newGuarded(r.backend.houses.of(principal), r.breaker)), nil
+	return transport.NewLink(guard, newTraced(newGuarded(r.backend.houses.of(principal), r.breaker), guard, r.tracer != nil)), nil
 }

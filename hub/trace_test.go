@@ -1,11 +1,13 @@
 package hub_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rohitgs28/mcpx/hub"
@@ -113,4 +115,53 @@ func TestTraceContextGoesThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A spanCount counts what begins and ends.
+type spanCount struct{ begun, ended atomic.Int64 }
+
+func (c *spanCount) Begin(*policy.TracedRequest) policy.Span {
+	c.begun.Add(1)
+	return c
+}
+func (c *spanCount) TraceID() []byte        { return []byte(clientTrace) }
+func (c *spanCount) Forward() (_, _ []byte) { return []byte(ourParent), nil }
+func (c *spanCount) End(policy.SpanEnd)     { c.ended.Add(1) }
+func (c *spanCount) wantOpen(t *testing.T, n int64) {
+	t.Helper()
+	if open := c.begun.Load() - c.ended.Load(); open != n {
+		t.Errorf("%d spans are open, want %d", open, n)
+	}
+}
+
+// What is open in a session when its client ends it is over: a question of the server that nobody has answered, and a call whose
+// client has gone and did not come back for the answer.
+func TestNoSpanOutlivesItsSession(t *testing.T) {
+	asks := serving(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		if r.Method != http.MethodPost {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"roots/list\"}\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	spans := new(spanCount)
+	g := start(t, config(hub.Server{Name: "s", URL: asks}), func(o *hub.Options) {
+		o.Tracer = func(policy.LinkInfo) policy.Tracer { return spans }
+	})
+	session := "Mcp-Session-Id: " + g.sessionAt("s")
+	ctx, leave := context.WithCancel(t.Context())
+	answer := g.stream(ctx, http.MethodPost, "/mcp/s", callTool(7, "t"), session)
+	question := make([]byte, 1)
+	if _, err := io.ReadFull(answer, question); err != nil {
+		t.Fatal(err)
+	}
+	spans.wantOpen(t, 2)
+	leave()
+	if got := g.do(http.MethodDelete, "/mcp/s", "", session); got.status != http.StatusNoContent {
+		t.Fatalf("%+v", got)
+	}
+	spans.wantOpen(t, 0)
 }

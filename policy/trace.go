@@ -28,6 +28,9 @@ func (c *call) traced(m *jsonrpc.Message) *jsonrpc.Message {
 		return m
 	}
 	parent, state := c.span.Forward()
+	if len(parent) == 0 {
+		return m
+	}
 	return m.WithTraceContext(jsonrpc.TraceContext{Traceparent: parent, Tracestate: state})
 }
 

@@ -31,7 +31,8 @@ type Span interface {
 	TraceID() []byte
 
 	// Forward returns what params._meta must say to the other side instead of what it says. It is called at most once, when the
-	// request is about to be forwarded. A nil tracestate: there is none, and none may stay.
+	// request is about to be forwarded. A nil tracestate: there is none, and none may stay. A nil traceparent: there is no context of
+	// ours, and the message stays as it is.
 	Forward() (traceparent, tracestate []byte)
 
 	End(e SpanEnd)
