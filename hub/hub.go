@@ -100,6 +100,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
 	h.streams, h.endAll = context.WithCancel(h.ctx)
 	h.metrics.countSessions(h.sessions.count)
+	h.metrics.watchRecord(opt.Record.Failing)
 	if cfg.TLS != (TLS{}) {
 		var err error
 		if h.certs, err = newCertificates(cfg.TLS, h.log); err != nil {

@@ -172,6 +172,18 @@ func (m *metrics) countSessions(count func() int) {
 	}, func() float64 { return float64(count()) }))
 }
 
+// watchRecord tells how to know whether the hub's own audit log cannot be written. It may be called once.
+func (m *metrics) watchRecord(failing func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mcpx_audit_failing", Help: "1 while the audit log of this hub cannot be written, else 0.",
+	}, func() float64 {
+		if failing() {
+			return 1
+		}
+		return 0
+	}))
+}
+
 // client returns the label of a principal.
 func (m *metrics) client(name string) string {
 	if name == "" {

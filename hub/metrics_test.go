@@ -64,6 +64,7 @@ func decision(tool, decision, rule string) *audit.Event {
 func TestMetricsHaveTheNamesAndLabelsThatWerePromised(t *testing.T) {
 	m := testMetrics("files")
 	m.countSessions(func() int { return 3 })
+	m.watchRecord(func() bool { return true })
 	m.request("files", "tools/call", 200, 3*time.Millisecond)
 	m.request("files", "tools/call", 204, 3*time.Millisecond)
 	m.request("files", "tools/call", 403, 3*time.Millisecond)
@@ -112,8 +113,8 @@ func TestMetricsHaveTheNamesAndLabelsThatWerePromised(t *testing.T) {
 	wantScrape(t, m, `^mcpx_integrity`,
 		`mcpx_integrity_findings_total{reason="other",server="files",source="hub"} 2`,
 		`mcpx_integrity_findings_total{reason="tool_changed",server="files",source="hub"} 1`)
-	wantScrape(t, m, `^mcpx_(auth|rate|breaker|child|config|sessions)`,
-		`mcpx_auth_failures_total 1`, `mcpx_breaker_trips_total 0`, `mcpx_child_restarts_total{server="files"} 1`,
+	wantScrape(t, m, `^mcpx_(audit|auth|rate|breaker|child|config|sessions)`,
+		`mcpx_audit_failing 1`, `mcpx_auth_failures_total 1`, `mcpx_breaker_trips_total 0`, `mcpx_child_restarts_total{server="files"} 1`,
 		`mcpx_config_reloads_total{result="ok"} 1`, `mcpx_config_reloads_total{result="refused"} 1`,
 		`mcpx_rate_limit_hits_total 2`, `mcpx_sessions_open 3`)
 	if got := scrape(t, m, `^(mcpx_build_info.*version="test"|go_goroutines )`); len(got) != 2 {

@@ -45,7 +45,7 @@ export class Stage {
     new Program([this.mock, "serve", `127.0.0.1:${port}`], { cwd: this.folder });
     this.config = path.join(this.hub.cwd, "mcpx.yaml");
     fs.writeFileSync(this.config, config({ ...this, mockURL: `http://127.0.0.1:${port}/mcp`, nobody: await freePort() }), { mode: 0o600 });
-    this.gateway = new Program([this.mcpx, "hub", "-c", "mcpx.yaml"], this.hub);
+    this.gateway = new Program([this.mcpx, "hub", "-c", "mcpx.yaml", "--admin", "none"], this.hub);
     this.address = await this.gateway.says(/"address":"([^"]+)".*mcpx hub is listening/);
     this.laptop = await this.enrol("laptop");
     this.wrapper = this.wrap(this.hub);

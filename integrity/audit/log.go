@@ -25,6 +25,7 @@ type Log struct {
 	instance string
 	wrote    chan struct{} // of capacity 1; nil: auditing is off
 	last     atomic.Uint64 // seq of the last event that was written
+	failing  atomic.Bool   // there is an outage, for those who must not wait for write
 
 	mu     sync.Mutex // held for the time of a copy, never while the disk is written
 	clock  clock
@@ -165,6 +166,9 @@ func (l *Log) Commit() error {
 	return l.commitNow(upto)
 }
 
+// Failing reports whether the log could not be written when that was tried last. It does not wait for a disk.
+func (l *Log) Failing() bool { return l.failing.Load() }
+
 // commitNow waits for the writer, and writes what that one left.
 func (l *Log) commitNow(upto uint64) error {
 	l.write.Lock()
@@ -225,6 +229,7 @@ func (l *Log) failed(err error) error {
 	err = fmt.Errorf("write audit log %s: %w", l.sink.name(), err)
 	if l.outage.since.IsZero() {
 		l.outage = outage{since: l.clock.now(), err: err}
+		l.failing.Store(true)
 		l.onError(err)
 	}
 	l.mu.Lock()
@@ -276,7 +281,10 @@ func (l *Log) flush() error {
 			}
 		}
 		if last {
-			l.outage = outage{}
+			if !l.outage.since.IsZero() {
+				l.outage = outage{}
+				l.failing.Store(false)
+			}
 			l.settleEvents(upto, lost)
 			return nil
 		}

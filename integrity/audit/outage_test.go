@@ -56,10 +56,16 @@ func TestOutageIsToldOnceAndRecorded(t *testing.T) {
 					if block := mode == "block"; block != errors.Is(err, errBroken) || !block && err != nil {
 						t.Errorf("got error %v", err)
 					}
+					if !l.Failing() {
+						t.Error("it does not say that it fails")
+					}
 				}
 				w.broken = false
 				k.Append(&Event{Kind: Decision, Target: fmt.Appendf(nil, "%d-after", outage)})
 				commit(t, l)
+				if l.Failing() {
+					t.Error("it says that it fails after it was written")
+				}
 				if len(told) != outage+1 || !errors.Is(told[outage], errBroken) {
 					t.Fatalf("got %v, want one more trouble each outage", told)
 				}
