@@ -35,7 +35,7 @@ func (c *chaos) finish() {
 	stored, logged := int64(0), 0
 	defer func() { c.t.Logf("%d events stored, %d in the logs", stored, logged) }()
 	eventually(c.t, "every event in the store", func() bool {
-		if stored, err = hub.Count(c.t.Context(), store.Filter{}); err != nil {
+		if stored, err = hub.Count(c.t.Context()); err != nil {
 			c.t.Fatal(err)
 		}
 		logged = c.inLogs(false)
@@ -86,11 +86,11 @@ func (c *chaos) readCalls(hub *store.Store) chaosCalls {
 	}
 	places, ids := map[place]bool{}, map[string]bool{}
 	for page := ""; ; {
-		events, next, err := hub.Events(c.t.Context(), store.Filter{}, 1000, page)
+		found, err := hub.Events(c.t.Context(), store.Filter{}, 1000, page)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		for _, e := range events {
+		for _, e := range found.Events {
 			at := place{e.Chain, e.Seq}
 			if places[at] || ids[e.ID] || e.Flaw != "" {
 				c.t.Errorf("event %d of chain %s is there twice, or has a flaw: %q", e.Seq, e.Chain, e.Flaw)
@@ -104,7 +104,7 @@ func (c *chaos) readCalls(hub *store.Store) chaosCalls {
 				calls.outcomes[e.RequestID]++
 			}
 		}
-		if page = next; page == "" {
+		if page = found.Next; page == "" {
 			return calls
 		}
 	}

@@ -151,7 +151,7 @@ type appender struct {
 	walk      walk
 	behind    bool // nothing of the batch follows
 	out       Appended
-	figures   map[figureKey]int64
+	figures   count // of the events that are new
 }
 
 func (a *appender) run(lines []line, before func(*Appended) error) error {
@@ -186,7 +186,7 @@ func (a *appender) run(lines []line, before func(*Appended) error) error {
 	err := a.w.exec(`UPDATE chains SET seq = ?, hash = ?, events = events + ?, problems = ?, last = ? WHERE id = ?`,
 		int64(a.walk.seq), a.walk.hash[:], len(a.out.New), a.problems, a.now.UnixMilli(), a.chain) //nolint:gosec // below maxSeq
 	if err == nil {
-		a.w.keepFigures(a.figures)
+		a.w.figures.merge(a.figures)
 	}
 	return err
 }

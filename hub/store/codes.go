@@ -8,17 +8,23 @@ const unknownCode = 255
 
 // kindCodes: the schema has an index of those above 2.
 var kindCodes = map[string]int64{
-	string(audit.Decision): 1, string(audit.Outcome): 2,
+	string(audit.Decision): kindDecision, string(audit.Outcome): kindOutcome,
 	string(audit.Integrity): 3, string(audit.Lifecycle): 4, string(audit.Anomaly): 5,
 }
 
-// decisionCodes: the schema has an index of 2, and of shadowCode.
-var decisionCodes = map[string]int64{allow: 1, deny: 2}
+const (
+	kindDecision = 1
+	kindOutcome  = 2
+)
+
+// decisionCodes: the schema has an index of denyCode, and of shadowCode.
+var decisionCodes = map[string]int64{allow: 1, deny: denyCode}
 
 const (
 	allow = "allow"
 	deny  = "deny"
 
+	denyCode   = 2
 	shadowCode = 3 // allow, in shadow mode only
 )
 

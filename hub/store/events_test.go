@@ -166,9 +166,6 @@ func TestEvents(t *testing.T) {
 		if !slices.Equal(want, got) {
 			t.Errorf("%+v: %d events, want %d, or in another order", f, len(got), len(want))
 		}
-		if n, err := s.Count(t.Context(), f); err != nil || n != int64(len(want)) {
-			t.Errorf("%+v: counted %d, want %d: %v", f, n, len(want), err)
-		}
 	}
 	if short < 100 {
 		t.Errorf("only %d pages were given up", short)

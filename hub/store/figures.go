@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -38,27 +39,28 @@ var resolutions = [...]struct{ step, keep time.Duration }{
 	{time.Hour, 0}, // as long as events
 }
 
-// perTotal is how many steps one sum is made of at most, where that can be.
-const perTotal = 150
+// perTotal is how many steps one sum is made of at most, where that can be: those at the ends are counted whole.
+const perTotal = 400
 
-// resolution returns the step in which figures of a span are read: one that makes up its own, and is kept for so long.
+// resolution returns the step in which figures of a span are read: of those that are kept for so long the largest that its own steps
+// are made of, or for one sum the smallest that does.
 func (s *Store) resolution(span Span) int64 {
-	for _, r := range resolutions {
-		fits := span.Step > 0 && span.Step%r.step == 0 || span.Step == 0 && span.Until.Sub(span.Since) <= perTotal*r.step
-		if fits && (r.keep == 0 || span.Since.After(s.now().Add(-r.keep))) {
-			return int64(r.step / time.Second)
+	best := resolutions[len(resolutions)-1].step
+	for _, r := range slices.Backward(resolutions[:]) {
+		if r.keep > 0 && !span.Since.After(s.now().Add(-r.keep)) {
+			continue
+		}
+		if span.Step > 0 && span.Step%best != 0 || span.Step <= 0 && span.Until.Sub(span.Since) <= perTotal*r.step {
+			best = r.step
 		}
 	}
-	return int64(resolutions[len(resolutions)-1].step / time.Second)
+	return int64(best / time.Second)
 }
 
-// bounds returns a span in seconds, rounded to a step.
+// bounds returns a span in seconds, rounded to its steps or those that it is read in.
 func (span Span) bounds(step int64) (since, until int64) {
-	if span.Step > 0 {
-		step = max(step, int64(span.Step/time.Second))
-	}
-	since, until = span.Since.Unix(), span.Until.Unix()
-	return since - since%step, until + (step-until%step)%step
+	step = max(step, int64(span.Step/time.Second))
+	return floor(span.Since.Unix(), step) * step, -floor(-span.Until.Unix(), step) * step
 }
 
 // Series returns the figures of a server, of one of its tools, or of all with a zero Name, for each step in which anything
@@ -70,59 +72,53 @@ func (s *Store) Series(ctx context.Context, of Name, span Span) ([]Figures, erro
 	}
 	step := s.resolution(span)
 	since, until := span.bounds(step)
-	wide := int64(span.Step / time.Second)
-	if wide == 0 {
-		wide = until - since
+	wide := max(step, int64(span.Step/time.Second))
+	if span.Step <= 0 {
+		wide = max(until-since, 1)
 	}
-	if wide = max(wide, step); wide <= 0 {
-		return nil, nil
-	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT at, measure, n FROM figures
+	rows, err := s.readers.QueryContext(ctx, `SELECT '', 0, at, counts FROM figures
 		WHERE step = ? AND server = ? AND tool = ? AND at >= ? AND at < ? ORDER BY at`, step, server, tool, since, until)
 	if err != nil {
 		return nil, fmt.Errorf("read figures: %w", err)
 	}
-	defer rows.Close()
 	var all []Figures
-	for rows.Next() {
-		var at, measure, n int64
-		if err := rows.Scan(&at, &measure, &n); err != nil {
-			return nil, fmt.Errorf("read figures: %w", err)
-		}
+	err = eachFigure(rows, func(_ string, _, at int64, counts []byte) error {
 		begins := time.Unix(since+(at-since)/wide*wide, 0).UTC()
 		if len(all) == 0 || !all[len(all)-1].At.Equal(begins) {
 			all = append(all, Figures{At: begins})
 		}
-		all[len(all)-1].add(at, measure, n)
-	}
-	return all, rows.Err()
+		return all[len(all)-1].add(at, counts)
+	})
+	return all, err
 }
 
-func (f *Figures) add(at, measure, n int64) {
+// add adds a row of table figures.
+func (f *Figures) add(at int64, counts []byte) error {
 	if last := time.Unix(at, 0).UTC(); last.After(f.Last) {
 		f.Last = last
 	}
-	switch measure {
-	case measureCalls:
-		f.Calls += n
-	case measureDenied:
-		f.Denied += n
-	case measureShadowed:
-		f.Shadowed += n
-	case measureErrors:
-		f.Errors += n
-	case measureRequests:
-		f.Requests += n
-	default:
-		f.Latency.add(measure-measureLatency, n)
-	}
+	return decodeTally(counts, func(measure, n int64) {
+		switch measure {
+		case measureCalls:
+			f.Calls += n
+		case measureDenied:
+			f.Denied += n
+		case measureShadowed:
+			f.Shadowed += n
+		case measureErrors:
+			f.Errors += n
+		case measureRequests:
+			f.Requests += n
+		default:
+			if measure >= measureLatency {
+				f.Latency.add(measure-measureLatency, n)
+			}
+		}
+	})
 }
 
 // figureIDs returns the numbers of a name; server -1: nothing was counted of it.
 func (s *Store) figureIDs(ctx context.Context, of Name) (server, tool int64, err error) {
-	if of == (Name{}) {
-		return 0, 0, nil
-	}
 	if of.Other {
 		tool = otherTool
 	}
@@ -146,24 +142,21 @@ func (s *Store) figureIDs(ctx context.Context, of Name) (server, tool int64, err
 
 // ByServer returns the figures of each server over a span.
 func (s *Store) ByServer(ctx context.Context, span Span) (map[string]Figures, error) {
-	step := s.resolution(Span{span.Since, span.Until, 0})
-	since, until := Span{span.Since, span.Until, 0}.bounds(step)
+	span.Step = 0
+	step := s.resolution(span)
+	since, until := span.bounds(step)
 	// From one server to the next along the index: there are few, and many figures of each.
 	rows, err := s.readers.QueryContext(ctx, `WITH RECURSIVE named (id) AS (
 			SELECT min(server) FROM figures WHERE step = ?1 AND server > 0
 			UNION ALL SELECT (SELECT min(server) FROM figures WHERE step = ?1 AND server > named.id) FROM named WHERE named.id IS NOT NULL)
-		SELECT t.text, 0, max(f.at), f.measure, sum(f.n) FROM named CROSS JOIN figures f CROSS JOIN texts t ON t.id = named.id
-		WHERE f.step = ?1 AND f.server = named.id AND f.tool = 0 AND f.at >= ?2 AND f.at < ?3 GROUP BY f.server, f.measure`, step, since, until)
+		SELECT t.text, 0, f.at, f.counts FROM named CROSS JOIN texts t ON t.id = named.id CROSS JOIN figures f
+		WHERE f.step = ?1 AND f.server = named.id AND f.tool = 0 AND f.at >= ?2 AND f.at < ?3`, step, since, until)
 	if err != nil {
 		return nil, fmt.Errorf("read figures: %w", err)
 	}
-	all := map[string]Figures{}
-	err = eachFigure(rows, func(text string, _, at, measure, n int64) {
-		f := all[text]
-		f.add(at, measure, n)
-		all[text] = f
-	})
-	return all, err
+	all := map[string]*Figures{}
+	err = eachFigure(rows, func(server string, _, at int64, counts []byte) error { return figuresOf(all, server).add(at, counts) })
+	return deref(all), err
 }
 
 // ByTool returns the figures of each tool of a server over a span.
@@ -172,36 +165,53 @@ func (s *Store) ByTool(ctx context.Context, server string, span Span) (map[Name]
 	if err != nil || id <= 0 {
 		return nil, err
 	}
-	step := s.resolution(Span{span.Since, span.Until, 0})
-	since, until := Span{span.Since, span.Until, 0}.bounds(step)
-	rows, err := s.readers.QueryContext(ctx, `WITH RECURSIVE named (id) AS (
-			SELECT min(tool) FROM figures WHERE step = ?1 AND server = ?4
-			UNION ALL SELECT (SELECT min(tool) FROM figures WHERE step = ?1 AND server = ?4 AND tool > named.id) FROM named WHERE named.id IS NOT NULL)
-		SELECT coalesce(t.text, ''), named.id, max(f.at), f.measure, sum(f.n) FROM named CROSS JOIN figures f LEFT JOIN texts t ON t.id = named.id
-		WHERE f.step = ?1 AND f.server = ?4 AND f.tool = named.id AND named.id <> 0 AND f.at >= ?2 AND f.at < ?3 GROUP BY f.tool, f.measure`,
-		step, since, until, id)
+	span.Step = 0
+	step := s.resolution(span)
+	since, until := span.bounds(step)
+	rows, err := s.readers.QueryContext(ctx, skipTools+`SELECT coalesce(t.text, ''), named.id, f.at, f.counts
+		FROM named CROSS JOIN figures f LEFT JOIN texts t ON t.id = named.id
+		WHERE f.step = ?1 AND f.server = ?2 AND f.tool = named.id AND f.at >= ?3 AND f.at < ?4`, step, id, since, until)
 	if err != nil {
 		return nil, fmt.Errorf("read figures: %w", err)
 	}
-	all := map[Name]Figures{}
-	err = eachFigure(rows, func(text string, tool, at, measure, n int64) {
-		name := Name{Server: server, Tool: text, Other: tool == otherTool}
-		f := all[name]
-		f.add(at, measure, n)
-		all[name] = f
+	all := map[Name]*Figures{}
+	err = eachFigure(rows, func(text string, tool, at int64, counts []byte) error {
+		return figuresOf(all, Name{Server: server, Tool: text, Other: tool == otherTool}).add(at, counts)
 	})
-	return all, err
+	return deref(all), err
 }
 
-func eachFigure(rows *sql.Rows, use func(text string, id, at, measure, n int64)) error {
+func figuresOf[K comparable](all map[K]*Figures, name K) *Figures {
+	f := all[name]
+	if f == nil {
+		f = new(Figures)
+		all[name] = f
+	}
+	return f
+}
+
+func deref[K comparable](all map[K]*Figures) map[K]Figures {
+	values := make(map[K]Figures, len(all))
+	for name, f := range all {
+		values[name] = *f
+	}
+	return values
+}
+
+// eachFigure reads rows of a text, a number, and when a step began and its counts.
+func eachFigure(rows *sql.Rows, use func(text string, id, at int64, counts []byte) error) error {
 	defer rows.Close()
+	var text string
+	var id, at int64
+	var counts sql.RawBytes
 	for rows.Next() {
-		var text string
-		var id, at, measure, n int64
-		if err := rows.Scan(&text, &id, &at, &measure, &n); err != nil {
+		err := rows.Scan(&text, &id, &at, &counts)
+		if err == nil {
+			err = use(text, id, at, counts)
+		}
+		if err != nil {
 			return fmt.Errorf("read figures: %w", err)
 		}
-		use(text, id, at, measure, n)
 	}
 	return rows.Err()
 }

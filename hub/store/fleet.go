@@ -80,7 +80,7 @@ func (s *Store) Fleet(ctx context.Context) (f uplink.Fleet, err error) {
 	if f.Chains, err = s.chains(ctx); err != nil {
 		return f, fmt.Errorf("list chains: %w", err)
 	}
-	f.Events, err = s.Count(ctx, Filter{})
+	f.Events, err = s.Count(ctx)
 	return f, err
 }
 

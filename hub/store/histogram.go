@@ -2,24 +2,27 @@ package store
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
-// perOctave is how many buckets there are for each doubling of a latency: they are 9 % wide.
-const perOctave = 8
+const (
+	perOctave  = 8   // buckets for each doubling of a latency
+	maxBuckets = 512 // up to 500,000 years: more is not read from a file
+)
 
 // A Histogram counts durations in buckets that are 9 % wide, from a microsecond on. The zero Histogram is empty.
 type Histogram struct {
 	n       int64
-	buckets map[int64]int64
+	buckets []int64
 }
 
 // bucketOf returns the bucket of a latency in microseconds.
 func bucketOf(micros int64) int64 { return int64(perOctave * math.Log2(float64(max(micros, 1)))) }
 
 func (h *Histogram) add(bucket, n int64) {
-	if h.buckets == nil {
-		h.buckets = map[int64]int64{}
+	if more := int(bucket) + 1 - len(h.buckets); more > 0 {
+		h.buckets = slices.Grow(h.buckets, more)[:bucket+1] // zero: nothing is ever cut off
 	}
 	h.buckets[bucket] += n
 	h.n += n
@@ -28,22 +31,21 @@ func (h *Histogram) add(bucket, n int64) {
 // Merge adds what another one has counted.
 func (h *Histogram) Merge(other Histogram) {
 	for bucket, n := range other.buckets {
-		h.add(bucket, n)
+		if n > 0 {
+			h.add(int64(bucket), n)
+		}
 	}
 }
 
 // N is how many durations there are.
 func (h *Histogram) N() int64 { return h.n }
 
-// Quantile returns the duration below which the fraction q of all are, within 5 %; 0 where there are none.
+// Quantile returns the duration that the fraction q of all do not exceed, within 5 % and a microsecond; 0 where there are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
-	if h.n == 0 {
-		return 0
-	}
 	rank := max(int64(math.Ceil(q*float64(h.n))), 1)
-	const most = 64 * perOctave
-	for bucket, seen := int64(0), int64(0); bucket < most; bucket++ {
-		if seen += h.buckets[bucket]; seen >= rank {
+	seen := int64(0)
+	for bucket, n := range h.buckets {
+		if seen += n; seen >= rank {
 			return time.Duration(math.Exp2((float64(bucket)+0.5)/perOctave) * float64(time.Microsecond))
 		}
 	}

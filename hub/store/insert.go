@@ -24,6 +24,7 @@ func (a *appender) store() error {
 	if err != nil {
 		return err
 	}
+	a.figures = count{}
 	a.out.New = make([]*audit.Record, 0, len(a.walk.found))
 	events := make([]any, 0, perInsert*eventColumns)
 	lines := make([]any, 0, perInsert*2)
@@ -77,12 +78,14 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 	if r.Time.After(a.now.Add(ahead)) {
 		at = a.now.UnixMilli()
 	}
-	decision := code(decisionCodes, r.Decision)
-	if shadowed(r) {
-		decision = shadowCode
+	o := occurrence{
+		at: at, kind: code(kindCodes, string(r.Kind)), decision: code(decisionCodes, r.Decision), outcome: code(outcomeCodes, r.Outcome),
+		call: r.Method == methodCall, latency: -1,
 	}
-	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, //nolint:gosec // below maxSeq
-		code(kindCodes, string(r.Kind)), decision, code(outcomeCodes, r.Outcome), f.flaw)
+	if shadowed(r) {
+		o.decision = shadowCode
+	}
+	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, o.kind, o.decision, o.outcome, f.flaw) //nolint:gosec // below maxSeq
 	texts := len(to)
 	day := dayOf(a.now)
 	for _, text := range [...]string{r.Server, r.Target, r.Client, r.Method, r.Rule, r.Host, r.User} {
@@ -92,13 +95,16 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 		}
 		to = append(to, id)
 	}
-	if err := a.count(r, at, to[texts], to[texts+1]); err != nil {
-		return nil, err
-	}
+	o.server, _ = to[texts].(int64) // nil: 0
+	o.tool, _ = to[texts+1].(int64)
 	if micros, ok := latencyOf(r); ok {
+		o.latency = micros
 		to = append(to, micros)
 	} else {
 		to = append(to, nil)
+	}
+	if err := a.w.count(a.figures, &o, a.now); err != nil {
+		return nil, err
 	}
 	return append(to, traceOf(r.TraceID)), nil
 }

@@ -22,7 +22,10 @@ var schema embed.FS
 const (
 	applicationID = 0x6d637078 // "mcpx": where SQLite files say whose they are
 	readers       = 4
-	busyTimeout   = 10 * time.Second // for another process to finish its transaction
+
+	versionFigures = 2 // from which on events are counted as they come
+
+	busyTimeout = 10 * time.Second // for another process to finish its transaction
 )
 
 // The cache holds what the indexes of a busy hub touch. A checkpoint is made every 32 MiB of the log and not every 4, since the
@@ -57,10 +60,10 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := prepareFile(ctx, conn); err != nil {
-		return errors.Join(err, conn.Close())
-	}
 	s.w = newWriter(conn)
+	if err := s.prepareFile(ctx); err != nil {
+		return errors.Join(err, s.w.close())
+	}
 	if s.readers, err = sql.Open("sqlite", dsn(path, "query_only(1)", "temp_store(MEMORY)", "cache_size(-8192)")); err != nil {
 		return err
 	}
@@ -91,7 +94,8 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // prepareFile makes a store of a new file and brings an older one up to date.
-func prepareFile(ctx context.Context, conn *sql.Conn) error {
+func (s *Store) prepareFile(ctx context.Context) error {
+	conn := s.w.conn
 	if err := checkOwner(ctx, conn); err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func prepareFile(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, writerPragmas); err != nil {
 		return err
 	}
-	return migrate(ctx, conn)
+	return migrate(ctx, s.w, s.now())
 }
 
 // checkOwner refuses a database of another program, or of a later version, before anything in it is changed.
@@ -163,7 +167,8 @@ func enterWAL(ctx context.Context, conn *sql.Conn) error {
 }
 
 // migrate applies the scripts that the file has not seen, all in one transaction.
-func migrate(ctx context.Context, conn *sql.Conn) (err error) {
+func migrate(ctx context.Context, w *writer, now time.Time) (err error) {
+	conn := w.conn
 	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
@@ -176,6 +181,7 @@ func migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if err != nil {
 		return err
 	}
+	uncounted := version > 0 && version < versionFigures
 	for _, name := range scripts {
 		script, err := schema.ReadFile(name)
 		if err != nil {
@@ -184,6 +190,11 @@ func migrate(ctx context.Context, conn *sql.Conn) (err error) {
 		version++
 		if _, err := conn.ExecContext(ctx, string(script)); err != nil {
 			return fmt.Errorf("migrate to version %d: %w", version, err)
+		}
+	}
+	if uncounted {
+		if err := w.fillFigures(ctx, now); err != nil {
+			return err
 		}
 	}
 	if len(scripts) > 0 {

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-
-	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
 // A query is a search that goes along one index: first what the index finds, then what is held against each of its entries.
@@ -155,7 +153,7 @@ func kindTerm(f Filter, terms []term) ([]term, error) {
 		return terms, nil
 	case n == unknownCode:
 		return nil, fmt.Errorf("kind %q: %w: it is decision, outcome, integrity, lifecycle or anomaly", clip(string(f.Kind)), ErrInvalid)
-	case n > kindCodes[string(audit.Outcome)]:
+	case n > kindOutcome:
 		return append(terms, term{"e.kind = ? AND e.kind > 2", []any{n}, "events_rare"}), nil
 	default:
 		return append(terms, term{"e.kind = ?", []any{n}, ""}), nil

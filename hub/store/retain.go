@@ -108,8 +108,8 @@ func (s *Store) removeFigures(ctx context.Context) (more bool, err error) {
 				keep = s.retain
 			}
 			step := int64(r.step / time.Second)
-			n, err := w.changed(`DELETE FROM figures WHERE (step, server, tool, at, measure) IN (
-				SELECT step, server, tool, at, measure FROM figures INDEXED BY figures_age WHERE step = ? AND at < ? LIMIT ?)`, step, now.Add(-keep).Unix()-step, perDelete)
+			n, err := w.changed(`DELETE FROM figures WHERE (step, server, tool, at) IN (
+				SELECT step, server, tool, at FROM figures INDEXED BY figures_age WHERE step = ? AND at < ? LIMIT ?)`, step, now.Add(-keep).Unix()-step, perDelete)
 			if err != nil {
 				return err
 			}
@@ -170,6 +170,8 @@ func (s *Store) removeRest(ctx context.Context) (more bool, err error) {
 		if first == math.MaxInt64 { // no event has a text
 			hour = math.MaxInt64
 		}
+		// Figures may have it for longer: by when events say that they were, a day after they arrived at most.
+		hour = min(hour, hourOf(now.Add(-s.retain-ahead))-1)
 		texts, err := w.changed(`DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE day < ? LIMIT ?)`, hour/24, perDelete)
 		if err != nil {
 			return err

@@ -61,7 +61,7 @@ func sound(t testing.TB, s *Store, want int64) {
 	if len(problems) > 0 || events != want {
 		t.Errorf("%d events, want %d; problems: %v", events, want, problems)
 	}
-	if n, err := s.Count(t.Context(), Filter{}); err != nil || n != want {
+	if n, err := s.Count(t.Context()); err != nil || n != want {
 		t.Errorf("counted %d events, want %d: %v", n, want, err)
 	}
 }
@@ -266,9 +266,9 @@ func TestOneFailureUndoesOnlyItself(t *testing.T) {
 	all.Wait()
 	sound(t, s, senders/2*40)
 	for i := range senders {
-		n, err := s.Count(t.Context(), Filter{Server: fmt.Sprintf("server-%d", i)})
-		if want := int64(1-i%2) * 40; err != nil || n != want {
-			t.Errorf("%d events of server %d, want %d: %v", n, i, want, err)
+		page, err := s.Events(t.Context(), Filter{Server: fmt.Sprintf("server-%d", i)}, 100, "")
+		if want := (1 - i%2) * 40; err != nil || len(page.Events) != want {
+			t.Errorf("%d events of server %d, want %d: %v", len(page.Events), i, want, err)
 		}
 	}
 }

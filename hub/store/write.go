@@ -78,11 +78,11 @@ type writer struct {
 	principals map[string]int64
 	tools      map[int64]map[int64]bool // that are counted by name, by server
 
-	figures map[figureKey]int64 // what the jobs of this transaction have counted
+	figures count // by the jobs of this transaction that did not fail
 }
 
 func newWriter(conn *sql.Conn) *writer {
-	w := &writer{conn: conn, statements: map[string]*sql.Stmt{}}
+	w := &writer{conn: conn, statements: map[string]*sql.Stmt{}, figures: count{}}
 	w.forget()
 	return w
 }
@@ -90,7 +90,7 @@ func newWriter(conn *sql.Conn) *writer {
 func (w *writer) forget() {
 	w.texts, w.textBytes = map[string]knownText{}, 0
 	w.principals = map[string]int64{}
-	w.tools, w.figures = map[int64]map[int64]bool{}, map[figureKey]int64{}
+	w.tools = map[int64]map[int64]bool{}
 }
 
 func (w *writer) close() error {
@@ -125,6 +125,7 @@ func (w *writer) transact(jobs []*job) (failures []error, err error) {
 		if err != nil {
 			_ = w.exec(`ROLLBACK`) // SQLite may have done so already
 			w.forget()
+			clear(w.figures)
 		}
 	}()
 	failures = make([]error, len(jobs))
@@ -146,7 +147,7 @@ func (w *writer) transact(jobs []*job) (failures []error, err error) {
 
 // end writes what the jobs have counted together, and commits.
 func (w *writer) end() error {
-	if err := w.flushFigures(); err != nil {
+	if err := w.writeFigures(); err != nil {
 		return err
 	}
 	return w.exec(`COMMIT`)
@@ -158,9 +159,7 @@ func (w *writer) attempt(j *job) (failure, err error) {
 		return nil, err
 	}
 	if failure = j.run(w); failure != nil {
-		counted := w.figures // by the jobs before it
 		w.forget()
-		w.figures = counted
 		if err := w.exec(`ROLLBACK TO job`); err != nil { // a full disk, for one, ends the transaction
 			return nil, errors.Join(failure, err)
 		}
