@@ -15,6 +15,7 @@ import (
 	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/policy/telemetry"
 )
 
 // A config is one mcpx.yaml, checked whole and with its defaults.
@@ -33,6 +34,7 @@ type config struct {
 	Audit          audit.Config            `yaml:"audit"`
 	Hub            hubConfig               `yaml:"hub"`
 	Store          storeConfig             `yaml:"store"`
+	Otel           otelConfig              `yaml:"otel"`
 	Admin          adminConfig             `yaml:"admin"`
 
 	Path string `yaml:"-"` // of the file, absolute; "" without one
@@ -71,6 +73,7 @@ func defaults() *config {
 		CORS:           corsConfig{MaxAge: 10 * time.Minute},
 		Hub:            hubConfig{Policy: "merge", Pending: 1 << 30},
 		Store:          storeConfig{Retain: store.DefaultRetain},
+		Otel:           otelConfig{Traces: true, Metrics: true, Sample: 1, ServiceName: telemetry.DefaultService, Interval: telemetry.DefaultInterval},
 		Admin:          adminConfig{Enabled: true},
 	}
 }
@@ -145,6 +148,7 @@ func (d *document) complete(c *config) {
 	if d.given("circuit_breaker") && c.CircuitBreaker.Enabled == nil {
 		c.CircuitBreaker.Enabled = &on
 	}
+	c.Otel.Given = d.given("otel")
 	if d.given("rate_limit") && !d.given("rate_limit.enabled") {
 		c.RateLimit.Enabled = true
 	}
@@ -191,6 +195,7 @@ func (d *document) check(c *config) {
 		{"limits", c.Limits.Validate()},
 		{"cors", c.CORS.Validate()},
 		{"audit", c.Audit.Validate()},
+		{"otel", c.Otel.Validate()},
 	} {
 		d.invalid(part.path, part.err)
 	}

@@ -128,6 +128,10 @@ func TestGoodConfigIsReadWhole(t *testing.T) {
 		},
 		Hub:   hubConfig{URL: "https://hub.example.com", Token: "file-token", TokenFile: "secret.txt", Policy: "merge", Required: true, Pending: 200e6},
 		Store: storeConfig{Path: filepath.Join(folder, "state", "hub.db"), Retain: 30 * 24 * time.Hour},
+		Otel: otelConfig{
+			Endpoint: "https://otel.example.com:4318", Headers: map[string]secret{"x-key": "s3cret"}, Traces: true, Sample: 0.1,
+			ServiceName: "gate", Interval: 15 * time.Second, Given: true,
+		},
 		Admin: adminConfig{Enabled: true, Listen: ":8443", URL: "https://hub.example.com:8443"},
 		Path:  got.Path,
 	}

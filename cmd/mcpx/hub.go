@@ -113,6 +113,7 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 		Log:        s.log,
 		Record:     service.record,
 		Pins:       s.pins,
+		Tracer:     service.tracer(),
 		Version:    buildVersion().Version,
 		Store:      service.store,
 		Key:        service.key,

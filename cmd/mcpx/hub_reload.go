@@ -165,6 +165,9 @@ func (s *hubSettings) reload(g gateway) {
 	if before.Store != s.current.Load().Store {
 		s.log.Warn().Msg("the section store has changed: that waits for a restart")
 	}
+	if !reflect.DeepEqual(before.Otel, s.current.Load().Otel) {
+		s.log.Warn().Msg("the section otel has changed: that waits for a restart")
+	}
 	s.warn(cfg.Listen, cfg)
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/hub/store"
 	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/policy/telemetry"
 )
 
 // A hubService is what a hub has beside its configuration. It is opened once, and no reload touches it.
@@ -24,10 +26,11 @@ type hubService struct {
 	home   hubPlaces
 	store  *store.Store // nil: there is no place for one, see openStore
 	key    ed25519.PrivateKey
-	door   net.Listener // for this user alone; nil: none
-	at     string       // where door is, for people
-	secret string       // that door asks for; "": it is a socket
-	notice string       // file to remove at the end: it says where door is
+	door   net.Listener         // for this user alone; nil: none
+	at     string               // where door is, for people
+	secret string               // that door asks for; "": it is a socket
+	notice string               // file to remove at the end: it says where door is
+	traces *telemetry.Telemetry // nil: none
 }
 
 // openService opens everything that a hub needs before it may listen.
@@ -38,6 +41,9 @@ func (a *app) openService(ctx context.Context, s *hubSettings, f hubFlags) (*hub
 	var err error
 	if v.record, err = a.openHubAudit(c); err != nil {
 		return fail(err)
+	}
+	if plan := telemetryPlan(c.Otel, s.log); plan.On() {
+		v.traces = startTelemetry(plan, "hub", s.log)
 	}
 	if err := v.openStore(ctx, c, s); err != nil {
 		return fail(err)
@@ -127,6 +133,9 @@ func answers(address string) bool {
 // close closes what was opened, the audit log last: the rest may still have something to say.
 func (v *hubService) close() error {
 	var errs []error
+	if v.traces != nil {
+		closeTelemetry(v.traces, hubFlush)
+	}
 	if v.door != nil {
 		_ = v.door.Close() // the gateway has closed it, if it ever served
 	}
@@ -140,6 +149,14 @@ func (v *hubService) close() error {
 		errs = append(errs, v.record.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// tracer returns what makes the spans of each link, nil for nothing.
+func (v *hubService) tracer() func(policy.LinkInfo) policy.Tracer {
+	if v.traces == nil {
+		return nil
+	}
+	return v.traces.Tracer
 }
 
 // openHubAudit opens the hub's own log. It is destined for the hub's own store.

@@ -22,9 +22,10 @@ import (
 // TestMain lets the test binary pose as mcpx and as mock-mcp, which are in the PATH of every test, beside each other.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"mcpx":          main,
-		mockName:        mockMain,
-		chaosServerName: chaosServerMain,
+		"mcpx":           main,
+		mockName:         mockMain,
+		chaosServerName:  chaosServerMain,
+		tracedServerName: tracedServerMain,
 	})
 }
 

@@ -67,6 +67,7 @@ func schemaNames() map[reflect.Type]string {
 		reflect.TypeFor[audit.Config]():          "audit",
 		reflect.TypeFor[hubConfig]():             "hub",
 		reflect.TypeFor[storeConfig]():           "store",
+		reflect.TypeFor[otelConfig]():            "otel",
 		reflect.TypeFor[adminConfig]():           "admin",
 	}
 }

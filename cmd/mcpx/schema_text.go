@@ -59,6 +59,7 @@ func serverTexts() map[string]keyText {
 		".audit":           {text: "One event per decision and per outcome, chained by hashes."},
 		".hub":             {text: "Where wrappers find their hub. Without it: where `mcpx login` enrolled, else the hub of this user on this machine."},
 		".store":           {text: "Where the hub keeps the events of all wrappers, tokens and approvals."},
+		".otel":            {text: "Where traces and metrics go, by OpenTelemetry's OTLP over HTTP. The standard variables OTEL_* win over it. Without either: nowhere."},
 		".admin":           {text: "Where people look at what the hub knows, in a browser: mcpx dashboard opens it."},
 
 		"server.name":            {text: "The {server} in /mcp/{server}, for --name, in the audit log and in mcpx.lock.", pattern: `^[a-z0-9][a-z0-9_-]*$`},
@@ -208,6 +209,14 @@ func hubTexts() map[string]keyText {
 
 		"store.path":   {text: "The SQLite file. Default: hub/hub.db in the state folder."},
 		"store.retain": {text: "How long events are kept.", standard: "90d"},
+
+		"otel.endpoint":     {text: "Address of the collector; /v1/traces and /v1/metrics are put behind it.", standard: "http://localhost:4318"},
+		"otel.headers":      {text: "Sent with every request to the collector, such as a credential."},
+		"otel.traces":       {text: "A span of each request that mcpx is asked, and of each that it passes on.", standard: true},
+		"otel.metrics":      {text: "How long requests and sessions take.", standard: true},
+		"otel.sample":       {text: "Share of the traces that begin at mcpx and are kept, 0 to 1. Others are kept as their caller says.", standard: 1},
+		"otel.service_name": {text: "What mcpx is called there.", standard: "mcpx"},
+		"otel.interval":     {text: "Time between two reports of metrics.", standard: "1m"},
 
 		"admin.enabled": {text: "false: there is no dashboard.", standard: true},
 		"admin.listen":  {text: "Address of the dashboard, host:port or :port. Default: 127.0.0.1:8081, or a free port where that is taken. Beyond this machine, use tls."},

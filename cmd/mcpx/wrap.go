@@ -137,9 +137,10 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
+	traces := a.wrapTelemetry(c, w, log)
 	code, err := wrap.Run(ctx, wrap.Options{
 		Command: stdio.Command{Args: w.argv, Env: w.env, Dir: w.dir, PTY: f.pty},
-		Start:   start,
+		Start:   traces.after(start),
 		Remote:  w.remote,
 		Guard: policy.GuardOptions{
 			Server:     w.name,
@@ -149,6 +150,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 			Log:        record,
 			Inspection: c.Inspection,
 			MaxPages:   c.Limits.MaxPages,
+			Tracer:     traces.Tracer(),
 		},
 		Hub:    hub,
 		In:     in,
@@ -157,6 +159,7 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 		Limits: wrap.Limits{MaxMessage: int(c.Limits.MaxMessage), MaxDepth: c.Limits.MaxDepth},
 		Log:    log,
 	})
+	traces.close()
 	if err != nil {
 		return fail(err)
 	}
