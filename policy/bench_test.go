@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -55,6 +56,27 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
+// BenchmarkShadow is a call that all rules allow, and one that those in shadow mode would deny.
+func BenchmarkShadow(b *testing.B) {
+	for _, shadow := range []bool{false, true} {
+		e, err := Compile(Config{AllowTools: []string{"read_*"}, DenyTools: []string{"write_file"}, Shadow: shadow})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, tool := range []string{"read_file", "write_file"} {
+			b.Run(fmt.Sprintf("shadow=%v/%s", shadow, tool), func(b *testing.B) {
+				name := []byte(tool)
+				b.ReportAllocs()
+				for b.Loop() {
+					if d := e.Call(name, nil); d.Allow != (shadow || tool == "read_file") {
+						b.Fatal(d.Reason)
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkResource(b *testing.B) {
 	e, err := Compile(Config{AllowResources: []string{"file:///data/**"}})
 	if err != nil {
@@ -71,24 +93,28 @@ func BenchmarkResource(b *testing.B) {
 
 // The decisions that every message needs must leave nothing for the garbage collector.
 func TestCommonDecisionsAllocateNothing(t *testing.T) {
-	e := mustCompile(t, Config{
+	rules := Config{
 		AllowTools: []string{"read_*"}, AllowResources: []string{"file:///data/**"},
 		ToolRules: map[string]ToolRule{"read_file": {DenyUnknownArgs: true, Args: map[string]Constraint{
 			"path": {Prefix: new("/data/"), MaxLen: new(100)}, "head": {Min: "1", Max: "1000"}, "mode": {Regex: new("^[a-z]+$"), OneOf: Scalars{`"text"`}},
 		}}},
-	})
+	}
 	name, args, uri := []byte("read_file"), []byte(`{"path":"/data/x","head":10,"mode":"text"}`), []byte("file:///data/x")
-	for what, f := range map[string]func() Decision{
-		"tool":     func() Decision { return e.Tool(name) },
-		"call":     func() Decision { return e.Call(name, args) },
-		"resource": func() Decision { return e.Resource(uri) },
-		"method":   func() Decision { return e.Method("tools/call", ClientRequest) },
-	} {
-		if !f().Allow {
-			t.Errorf("%s: %s", what, f().Reason)
-		}
-		if n := testing.AllocsPerRun(100, func() { f() }); n != 0 {
-			t.Errorf("%s: %v allocations", what, n)
+	for _, shadow := range []bool{false, true} {
+		rules.Shadow = shadow
+		e := mustCompile(t, rules)
+		for what, f := range map[string]func() Decision{
+			"tool":     func() Decision { return e.Tool(name) },
+			"call":     func() Decision { return e.Call(name, args) },
+			"resource": func() Decision { return e.Resource(uri) },
+			"method":   func() Decision { return e.Method("tools/call", ClientRequest) },
+		} {
+			if d := f(); !d.Allow || d.Shadow {
+				t.Errorf("shadow %v: %s: %s", shadow, what, d.Reason)
+			}
+			if n := testing.AllocsPerRun(100, func() { f() }); n != 0 {
+				t.Errorf("shadow %v: %s: %v allocations", shadow, what, n)
+			}
 		}
 	}
 }

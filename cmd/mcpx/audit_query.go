@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // A query says which events are wanted.
@@ -16,6 +17,7 @@ type query struct {
 	server, client, target, tool, method, rule, reason string // * stands for any text
 	decision, outcome, kind                            string
 	since, until                                       moment
+	shadowed                                           bool // only what was allowed in shadow mode alone
 
 	bad int // lines that are no events
 }
@@ -30,6 +32,7 @@ func (q *query) flags(command *cobra.Command) {
 	f.StringVar(&q.rule, "rule", "", "events that this `RULE` decided")
 	f.StringVar(&q.reason, "reason", "", "events with this `REASON`")
 	f.StringVar(&q.decision, "decision", "", "allow or deny")
+	f.BoolVar(&q.shadowed, "shadowed", false, "only what was allowed because of mode: shadow")
 	f.StringVar(&q.outcome, "outcome", "", "ok, tool_error, error, denied, timeout, cancelled or dropped")
 	f.StringVar(&q.kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
 	f.Var(&q.since, "since", "events from this `TIME` on, or so long ago")
@@ -70,6 +73,8 @@ func (q *query) wants(r *audit.Record) bool {
 	case !q.until.IsZero() && !r.Time.Before(q.until.Time):
 		return false
 	case q.tool != "" && (r.Method != "tools/call" || !like(q.tool, r.Target)):
+		return false
+	case q.shadowed && (r.Decision != "allow" || !strings.HasPrefix(r.Reason, policy.ShadowPrefix)):
 		return false
 	}
 	return like(q.server, r.Server) && like(q.client, r.Client) && like(q.target, r.Target) && like(q.method, r.Method) &&

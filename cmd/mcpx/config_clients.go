@@ -31,6 +31,7 @@ type pastedServer struct {
 
 	RequestTimeout time.Duration `yaml:"request_timeout"`
 	Isolation      string        `yaml:"isolation"`
+	Mode           string        `yaml:"mode"`
 	Policy         policy.Config `yaml:"policy"`
 
 	// What concerns the client alone is read and not used.
@@ -83,6 +84,7 @@ func (d *document) pasted(entries map[string]pastedServer) []server {
 			RequestTimeout: entry.RequestTimeout,
 			Isolation:      entry.Isolation,
 			Headers:        entry.Headers,
+			Mode:           entry.Mode,
 			Policy:         entry.Policy,
 			path:           path,
 		}

@@ -52,6 +52,10 @@ func (a *app) checkConfig(context.Context) []finding {
 	}
 	found := []finding{ok("%s, %s", count(len(c.Servers), "server"), count(c.rules(), "rule"))}
 	found[0].Where = c.Path
+	if shadowed := c.shadowed(); len(shadowed) > 0 {
+		found = append(found, finding{Severity: noteFound, What: "in shadow mode, so that nothing is denied by their policies: " + few(shadowed),
+			Where: c.Path, Fix: "mcpx audit query --shadowed shows what they would have denied; mode: enforce ends it"})
+	}
 	if c.Inspection.ToolIntegrity == "off" {
 		found = append(found, finding{Severity: noteFound, What: "tool integrity is off: a server may change its tools unseen", Fix: "inspection.tool_integrity: enforce"})
 	}

@@ -92,10 +92,11 @@ func (s *hubSettings) read() (hub.Config, error) {
 		s.lock.Store(lock)
 	}
 	s.current.Store(c)
-	if shadowed := c.shadowed(); !slices.Equal(shadowed, s.shadowed) {
-		s.shadowed = shadowed
+	shadowed := c.shadowed()
+	if len(shadowed) > 0 && !slices.Equal(shadowed, s.shadowed) {
 		s.log.Warn().Strs("servers", shadowed).Msg("servers in shadow mode: what their policies deny is recorded, and passes")
 	}
+	s.shadowed = shadowed
 	if len(unserved) > 0 && !slices.Equal(unserved, s.unserved) {
 		s.log.Info().Strs("servers", unserved).Msg("entries with a name and a policy alone are rules for wrappers: not served by the gateway")
 	}

@@ -198,3 +198,28 @@ func TestPinsFollowTheConfiguration(t *testing.T) {
 		t.Errorf("on: %v, %v", pins, err)
 	}
 }
+
+// TestShadowModeIsSaidOnce reloads a file with a server in shadow mode, and ends that.
+func TestShadowModeIsSaidOnce(t *testing.T) {
+	shadow := strings.Replace(oneServer, "name: one", "name: one, mode: shadow", 1)
+	s, lines, _ := newSettings(t, shadow)
+	warned := func(line logged) bool {
+		return line.Level == "warn" && strings.Contains(line.Message, "shadow mode") && cmp.Equal(line.Servers, []string{"one"})
+	}
+	if line := <-lines; !warned(line) {
+		t.Errorf("logs %+v", line)
+	}
+	for step, change := range []struct {
+		text  string
+		warns bool
+	}{{shadow, false}, {oneServer, false}, {shadow, true}} {
+		rewrite(t, s, change.text)
+		s.reload(&fakeGateway{reloaded: make(chan hub.Config, 1)})
+		if change.warns && !warned(<-lines) {
+			t.Errorf("step %d: no warning", step)
+		}
+		if line := <-lines; line.Message != "configuration reloaded" || len(lines) > 0 {
+			t.Errorf("step %d: logs %+v", step, line)
+		}
+	}
+}

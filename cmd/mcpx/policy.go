@@ -110,7 +110,7 @@ func (a *app) explain(q question) error {
 	if decision.Allow && !decision.Shadow {
 		e.Decision = "allow"
 	}
-	e.Shadow = entry.Mode == modeShadow
+	e.Shadow = entry.Policy.Shadow && decision.Allow // a name that is refused is refused in every mode
 	e.Reason = strings.TrimPrefix(e.Reason, policy.ShadowPrefix)
 	for _, step := range trace {
 		e.Steps = append(e.Steps, ruleStep{step.Rule, step.Verdict})
@@ -205,9 +205,7 @@ func (c *config) engine(serverName, client string) (server, *policy.Engine, erro
 			return server{}, nil, fmt.Errorf("no client named %q: %s", client, nameOneOf(client, known, "the configuration has none"))
 		}
 		if override, ok := c.Clients[client].Servers[serverName]; ok {
-			layer := override.Layer(clientLabel(client))
-			layer.Config.Shadow = entry.Policy.Shadow
-			layers = append(layers, layer)
+			layers = append(layers, entry.Policy.Override(clientLabel(client), override))
 		}
 	}
 	engine, err := policy.Compile(entry.Policy, layers...)
