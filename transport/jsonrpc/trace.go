@@ -1,7 +1,5 @@
 package jsonrpc
 
-import "math"
-
 // A TraceContext is that of W3C Trace Context as it came, not validated; nil where there is none.
 type TraceContext struct{ Traceparent, Tracestate []byte }
 
@@ -18,56 +16,84 @@ func (m *Message) TraceContext() TraceContext {
 }
 
 // WithTraceContext returns m, a request or notification, with this trace context in params._meta and all else as it is, byte for
-// byte. A tracestate of m is emptied where t has none. m stays as it is.
+// byte. A tracestate of m is emptied where t has none. m stays as it is, and is returned where its _meta is no object.
 func (m *Message) WithTraceContext(t TraceContext) *Message {
-	var edits []Edit
-	var missing []byte // members of _meta that m lacks
+	if meta := m.Field(Meta); meta != nil && meta[0] != '{' {
+		return m
+	}
+	var edits [3]Edit
+	changed := edits[:0]
+	var fields [2]Field // that m lacks, and where they are to be
+	var spans [2]span
+	n := 0
+	at, opening := m.metaPlace()
+	text := append(make([]byte, 0, 192), opening...)
 	put := func(f Field, name string, value []byte) {
 		switch {
 		case m.fields[f].end != 0:
-			edits = append(edits, m.Edit(f, AppendString(nil, value)))
+			changed = append(changed, m.Edit(f, AppendString(nil, value)))
 		case len(value) > 0:
-			if len(missing) > 0 {
-				missing = append(missing, ',')
+			if n > 0 {
+				text = append(text, ',')
 			}
-			missing = AppendString(append(append(missing, name...), ':'), value)
+			text = append(text, name...)
+			start := len(text)
+			text = AppendString(text, value)
+			fields[n], spans[n] = f, moved(at, start, len(text))
+			n++
 		}
 	}
-	put(MetaTraceparent, `"traceparent"`, t.Traceparent)
-	put(MetaTracestate, `"tracestate"`, t.Tracestate)
-	if len(missing) > 0 {
-		edits = append(edits, m.addMeta(missing))
-	}
-	arrange(edits)
-	text := make([]byte, 0, m.editedSize(edits))
-	for _, piece := range m.AppendPieces(nil, edits...) {
-		text = append(text, piece...)
-	}
+	put(MetaTraceparent, `"traceparent":`, t.Traceparent)
+	put(MetaTracestate, `"tracestate":`, t.Tracestate)
+
 	out := new(Message)
-	s := Scanner{MaxDepth: math.MaxInt} // that of m was within its limit
-	if fault := s.Scan(text, out); fault != nil {
-		return m // never; and it was judged as it is
+	if n == 0 {
+		m.EditInto(out, nil, changed...)
+		return out
 	}
-	out.Own, out.Beside = m.Own, m.Beside
+	end := len(text)
+	switch opening {
+	case openMeta:
+		text = append(text, '}')
+	case openParams:
+		text = append(text, "}}"...)
+	}
+	if m.Raw[at] != '}' {
+		text = append(text, ',')
+	}
+	// All members of _meta are behind its brace, so nothing is edited before this place, which stays where it is.
+	m.EditInto(out, nil, append(changed, Edit{span{at, at}, text})...)
+	for i, f := range fields[:n] {
+		out.fields[f] = spans[i]
+	}
+	if opening != "" {
+		out.fields[Meta] = moved(at, len(opening)-1, end+1)
+	}
+	if opening == openParams {
+		out.params = moved(at, len(openParams)-len(openMeta)-1, end+2)
+	}
 	return out
 }
 
-// addMeta returns the edit that puts members into params._meta, which is made where it is missing. It acts behind an opening brace.
-func (m *Message) addMeta(members []byte) Edit {
-	start, object := uint32(0), m.Raw
+const (
+	openMeta   = `"_meta":{`
+	openParams = `"params":{` + openMeta
+)
+
+// metaPlace returns where in m members of _meta can be put, behind an opening brace, and what opens the objects that m lacks for that.
+func (m *Message) metaPlace() (at uint32, opening string) {
 	switch {
 	case m.fields[Meta].end != 0:
-		start, object = m.fields[Meta].start, m.Field(Meta)
+		return m.fields[Meta].start + 1, ""
 	case m.params.end != 0:
-		start, object = m.params.start, m.Params()
-		members = append(append([]byte(`"_meta":{`), members...), '}')
+		return m.params.start + 1, openMeta
 	default:
-		members = append(append([]byte(`"params":{"_meta":{`), members...), "}}"...)
+		return 1, openParams
 	}
-	if object[1] != '}' {
-		members = append(members, ',')
-	}
-	return Edit{span{start + 1, start + 1}, members}
+}
+
+func moved(by uint32, start, end int) span {
+	return span{by + uint32(start), by + uint32(end)} //nolint:gosec // a context is as short as what it came with, which the scan bounds
 }
 
 // ID returns the id of the trace, 32 lower-case hex digits, nil where the traceparent is not valid (W3C Trace Context, section 3.2.2:

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -21,6 +23,10 @@ var traced = []string{
 	`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"tracestate":"a=1"}}}`,
 	`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":0.5}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"traceparent":17}}}`,
+	`{"params":{"_meta":{"tracestate":null,"x":[1,{}],"traceparent":{"a":"b"}},"uri":"u"},"method":"x","id":"é","jsonrpc":"2.0"}`,
+	` { "jsonrpc" : "2.0" , "id" : 1 , "method" : "x" , "params" : { } } `,
+	` { "jsonrpc" : "2.0" , "id" : 1 , "method" : "x" , "params" : { "_meta" : { } , "name" : "é" } } `,
+	`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"text":"` + strings.Repeat("1234567890", 50_000) + `"},"_meta":{"progressToken":"p"}}}`,
 }
 
 // Only the two members differ, all other bytes are there in their order, and what is known of the message is where it is.
@@ -31,6 +37,9 @@ func checkTraced(t *testing.T, raw []byte, context TraceContext) {
 	}
 	before := bytes.Clone(m.Raw)
 	out := m.WithTraceContext(context)
+	if out == &m { // there is no place
+		return
+	}
 	if !bytes.Equal(m.Raw, before) {
 		t.Fatalf("the message itself was changed: %s", m.Raw)
 	}
@@ -38,7 +47,7 @@ func checkTraced(t *testing.T, raw []byte, context TraceContext) {
 	if fault := Scan(bytes.Clone(out.Raw), &again); fault != nil {
 		t.Fatalf("%s: %v", out.Raw, fault)
 	}
-	if !reflect.DeepEqual(again.fields, out.fields) || again.params != out.params || again.id != out.id {
+	if !reflect.DeepEqual(again.fields, out.fields) || again.params != out.params || again.id != out.id || again.ID.Key() != m.ID.Key() || again.Kind != m.Kind || again.Method != out.Method {
 		t.Fatalf("%s: parts are not where they are", out.Raw)
 	}
 	if got := out.TraceContext(); !bytes.Equal(got.Traceparent, context.Traceparent) || !bytes.Equal(got.Tracestate, context.Tracestate) {
@@ -113,11 +122,54 @@ func FuzzWithTraceContext(f *testing.F) {
 	for _, raw := range traced {
 		f.Add([]byte(raw), someParent, "")
 		f.Add([]byte(raw), "\"\\\u2028", "a=1")
+		f.Add([]byte(strings.Replace(raw, `{}`, `"}"`, 1)), someParent, "a=1")
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, parent, state string) {
-		if parent == "" || !utf8.ValidString(parent+state) {
+		if parent == "" || !utf8.ValidString(parent) || !utf8.ValidString(state) {
 			return
 		}
 		checkTraced(t, raw, TraceContext{[]byte(parent), []byte(state)})
 	})
+}
+
+// What has no object to put members into, or more than one, is refused by the scan, or stays as it is.
+func TestContextHasNoPlace(t *testing.T) {
+	for _, value := range []string{`5`, `null`, `""`, `"}"`, `[]`, `[{"traceparent":"a"}]`} {
+		raw := `{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":` + value + `}}`
+		var m Message
+		if fault := Scan([]byte(raw), &m); fault != nil {
+			t.Fatal(fault)
+		}
+		if got := m.WithTraceContext(TraceContext{Traceparent: []byte(someParent)}); string(got.Raw) != raw {
+			t.Errorf("%s became %s", raw, got.Raw)
+		}
+	}
+	for _, raw := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}`,
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":null}`,
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"traceparent":"a","tracep\u0061rent":"b"}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"Traceparent":"a"}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{}},"params":{}}`,
+	} {
+		var m Message
+		if Scan([]byte(raw), &m) == nil || m.Kind != Invalid {
+			t.Errorf("%s is no fault", raw)
+		}
+	}
+}
+
+func BenchmarkWithTraceContext(b *testing.B) {
+	for _, raw := range []string{traced[2], traced[5], traced[len(traced)-1]} {
+		var m Message
+		if fault := Scan([]byte(raw), &m); fault != nil {
+			b.Fatal(fault)
+		}
+		b.Run(strconv.Itoa(len(raw)), func(b *testing.B) {
+			b.ReportAllocs()
+			context := TraceContext{Traceparent: []byte(someParent)}
+			for b.Loop() {
+				m.WithTraceContext(context)
+			}
+		})
+	}
 }
