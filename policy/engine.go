@@ -53,7 +53,9 @@ func compile(files pathFS, server Config, overrides []Layer) (*Engine, error) {
 		if i == 0 {
 			e.own = compiled
 		}
-		e.hideDenied = e.hideDenied || l.Config.HideDenied
+		if i == 0 || !l.Config.Shadow { // how denials look is the server's own to say in either mode
+			e.hideDenied = e.hideDenied || l.Config.HideDenied
+		}
 		if !l.Config.Shadow {
 			e.add(compiled)
 			continue
@@ -120,9 +122,6 @@ func (t *targets) addTwins(allowed, denied []string) {
 
 // HasRules reports whether anything is restricted. Without rules every well-formed message passes.
 func (e *Engine) HasRules() bool { return e.rules }
-
-// Shadow reports whether some rules are in shadow mode.
-func (e *Engine) Shadow() bool { return e.shadow != nil && e.shadow.rules }
 
 // OnDeny returns how a denied tool call is answered: [OnDenyError] or [OnDenyToolError].
 func (e *Engine) OnDeny() string { return e.onDeny }

@@ -100,3 +100,20 @@ func TestShadowOfOneLayerIsNotThatOfAnother(t *testing.T) {
 		t.Errorf("explained as %+v, %+v", d, trace)
 	}
 }
+
+// What a layer in shadow mode says of how denials look is rehearsed no more than enforced: the server's own entry says that.
+func TestShadowOfALayerLeavesDenialsAsTheyLook(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		own, hubs Config
+		hides     bool
+	}{
+		{"the hub's, enforced", Config{}, Config{HideDenied: true}, true},
+		{"the hub's, rehearsed", Config{}, Config{HideDenied: true, Shadow: true}, false},
+		{"its own, rehearsed", Config{HideDenied: true, Shadow: true}, Config{}, true},
+	} {
+		if got := mustCompile(t, row.own, Layer{"hub", row.hubs}).HideDenied(); got != row.hides {
+			t.Errorf("%s: hides %v", row.name, got)
+		}
+	}
+}

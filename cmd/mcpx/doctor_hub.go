@@ -75,7 +75,7 @@ func (a *app) checkBundles(context.Context) []finding {
 		return nil // nothing is kept
 	}
 	keys, found := a.knownKeys(state)
-	var servers []string
+	var servers, rehearsed []string
 	for _, file := range files {
 		bundle, err := openKept(file, keys)
 		if err != nil {
@@ -84,11 +84,19 @@ func (a *app) checkBundles(context.Context) []finding {
 			continue
 		}
 		servers = append(servers, bundle.Server)
+		if slices.ContainsFunc(bundle.Layers, func(l uplink.Layer) bool { return l.Mode == uplink.ModeShadow }) {
+			rehearsed = append(rehearsed, bundle.Server)
+		}
 	}
 	slices.Sort(servers)
 	servers = slices.Compact(servers) // of several hubs
 	if len(servers) > 0 {
 		found = append(found, finding{Severity: wellFound, What: "kept and signed, for " + few(servers), Where: filepath.Join(state, "bundles")})
+	}
+	if len(rehearsed) > 0 {
+		slices.Sort(rehearsed)
+		found = append(found, finding{Severity: noteFound, What: "in shadow mode at the hub, so that nothing is denied by its rules: " + few(slices.Compact(rehearsed)),
+			Fix: "mcpx audit query --shadowed shows what they would have denied here"})
 	}
 	return found
 }
