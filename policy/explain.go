@@ -24,6 +24,18 @@ func (e *Engine) Explain(name, arguments []byte) (Decision, Trace) {
 	return d, tr
 }
 
+// ReadsArguments reports whether rules about the arguments of a tool have a say in the decision about a call.
+func (e *Engine) ReadsArguments(tool []byte) bool {
+	for _, l := range e.layers {
+		for _, r := range l.toolRules {
+			if r.glob.match(tool) {
+				return true
+			}
+		}
+	}
+	return e.shadow != nil && e.shadow.ReadsArguments(tool)
+}
+
 // note adds a decision. A nil trace, the usual case, records nothing.
 func (t *Trace) note(d Decision) Decision {
 	if t == nil {

@@ -18,9 +18,9 @@ const exitDenied = 10
 func (a *app) policyCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "policy",
-		Short: "Explain what the policy decides, and why",
+		Short: "Explain what the policy decides, learn one from the record, try one on it",
 	}
-	command.AddCommand(a.explainCommand())
+	command.AddCommand(a.explainCommand(), a.learnCommand(), a.policyTestCommand())
 	return command
 }
 

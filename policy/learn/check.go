@@ -1,0 +1,102 @@
+package learn
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
+)
+
+// A Check holds a lesson against the record that it was learnt from: what has passed must pass.
+type Check struct {
+	pairs   pairs
+	engines map[string]*policy.Engine
+	bad     map[string]bool // by server and rule
+	Passed  int
+	Refused int
+}
+
+// NewCheck returns a check of a lesson. It fails where the lesson is no policy.
+func NewCheck(l *Lesson) (*Check, error) {
+	c := &Check{engines: map[string]*policy.Engine{}, bad: map[string]bool{}}
+	for _, s := range l.Servers {
+		e, err := policy.Compile(s.Policy)
+		if err != nil {
+			return nil, fmt.Errorf("what was learnt of server %q: %w", s.Name, err)
+		}
+		c.engines[s.Name] = e
+	}
+	return c, nil
+}
+
+// Add takes in an event of the record.
+func (c *Check) Add(r *audit.Record) {
+	e := c.engines[r.Server]
+	if e == nil || r.Kind == audit.Decision && (r.Decision != "allow" || r.RequestID == "") || r.Kind != audit.Decision && r.Kind != audit.Outcome {
+		return
+	}
+	decision, outcome, _ := c.pairs.add(r)
+	if decision == nil || !passed(outcome) {
+		return
+	}
+	args := decision.Args
+	if arguments(decision) != verbatim {
+		args = nil
+	}
+	d, known := judge(e, decision, args)
+	switch {
+	case !known:
+	case d.Allow:
+		c.Passed++
+	default:
+		c.Refused++
+		c.blame(decision, d.Rule)
+	}
+}
+
+// blame notes which part of a lesson is too narrow for a call.
+func (c *Check) blame(r *audit.Record, rule string) {
+	at := "tool_rules." + policy.Literal(r.Target)
+	rest, ok := strings.CutPrefix(rule, "policy."+at+".args.")
+	if !ok {
+		c.bad[r.Server+"\x00"+at] = true
+		return
+	}
+	arg := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
+	c.bad[r.Server+"\x00"+at+".args."+arg] = true
+}
+
+// Relax widens what the check has found to be too narrow, and reports whether that was anything new.
+func (l *Learner) Relax(c *Check) bool {
+	more := false
+	for part := range c.bad {
+		more = more || !l.relaxed[part]
+		l.relaxed[part] = true
+	}
+	return more
+}
+
+// judge asks an engine about what a decision was about. known: it is something that rules judge.
+func judge(e *policy.Engine, r *audit.Record, args []byte) (d policy.Decision, known bool) {
+	m, ok := policy.Lookup(r.Method)
+	target := []byte(r.Target)
+	switch {
+	case !ok:
+		return e.Method(r.Method, policy.ClientRequest), true
+	case m.Kinds&policy.ServerRequest != 0 && m.Kinds&policy.ClientRequest == 0:
+		return e.ServerRequest(r.Method), true
+	case m.Target == policy.ToolTarget:
+		return e.Call(target, args), true
+	case m.Target == policy.PromptTarget:
+		return e.Prompt(target), true
+	case m.Target == policy.ResourceTarget:
+		return e.Resource(target), true
+	case m.Target == policy.RefTarget && hasScheme(r.Target):
+		return e.Template(target), true
+	case m.Target == policy.RefTarget:
+		return e.Prompt(target), true
+	default:
+		return policy.Decision{}, false
+	}
+}

@@ -1,0 +1,224 @@
+package learn
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rohitgs28/mcpx/policy"
+)
+
+const (
+	fewURIs    = 8  // that are listed one by one
+	maxFolderP = 20 // patterns of folders of resources
+)
+
+// conclude makes a policy of what was seen of a server.
+func (l *Learner) conclude(name string, s *server) Server {
+	out := Server{Name: name, Notes: map[string]string{}, Calls: s.calls}
+	if s.more {
+		l.lesson.incomplete(fmt.Sprintf("server %q has more tools, arguments, resources or methods than are looked at", name))
+	}
+	out.tools(l, s)
+	out.resources(s)
+	out.names(s)
+	for what, n := range s.refused {
+		out.Left = append(out.Left, fmt.Sprintf("%s, denied %s by %s", what[0], times(n), what[1]))
+	}
+	slices.Sort(out.Left)
+	return out
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func (out *Server) tools(l *Learner, s *server) {
+	c := &out.Policy
+	for _, name := range slices.Sorted(maps.Keys(s.tools)) {
+		t := s.tools[name]
+		switch {
+		case t.calls == 0 && t.failed > 0:
+			out.Left = append(out.Left, fmt.Sprintf("tool %s: it failed every time (%d)", name, t.failed))
+			continue
+		case t.calls == 0:
+			out.Left = append(out.Left, fmt.Sprintf("tool %s: how its calls ended is not in the log (%d)", name, t.open))
+			continue
+		}
+		if !passes(policy.Config{AllowTools: []string{policy.Literal(name)}}, func(e *policy.Engine) policy.Decision { return e.Tool([]byte(name)) }) {
+			out.Left = append(out.Left, fmt.Sprintf("tool %s: no rule can allow this name", name))
+			continue
+		}
+		c.AllowTools = append(c.AllowTools, policy.Literal(name))
+		rule, known := out.toolRule(l, name, t)
+		if known {
+			if c.ToolRules == nil {
+				c.ToolRules = map[string]policy.ToolRule{}
+			}
+			c.ToolRules[policy.Literal(name)] = rule
+		}
+	}
+	if c.AllowTools == nil {
+		c.DenyTools = []string{"*"}
+		out.Notes["deny_tools"] = "no tool was called"
+	}
+}
+
+// toolRule makes the rule of a tool. known: there is something to say.
+func (out *Server) toolRule(l *Learner, name string, t *tool) (rule policy.ToolRule, known bool) {
+	at := "tool_rules." + policy.Literal(name)
+	note := fmt.Sprintf("called %s", times(t.calls))
+	if t.failed > 0 {
+		note += fmt.Sprintf("; %d more failed, and are not learnt from", t.failed)
+	}
+	if t.shadowed > 0 {
+		note += fmt.Sprintf("; shadow mode told of %d that a policy would have denied", t.shadowed)
+	}
+	if t.unknown > 0 {
+		note += fmt.Sprintf("; the arguments of %d are not in the log", t.unknown)
+		l.lesson.incomplete("the log does not have the arguments of all calls: record them with audit.args: redacted, or full")
+	}
+	out.Notes[at] = note
+	if t.unknown > 0 || l.relaxed[out.Name+"\x00"+at] {
+		return rule, false
+	}
+	rule.DenyUnknownArgs = true
+	for arg, a := range t.args {
+		key := pointer(arg)
+		here := at + ".args." + key
+		constraint, note := a.constraint(t.calls)
+		if l.relaxed[out.Name+"\x00"+here] {
+			constraint, note = policy.Constraint{}, "what was seen does not pass a rule that says what it has in common"
+		}
+		if rule.Args == nil {
+			rule.Args = map[string]policy.Constraint{}
+		}
+		rule.Args[key] = constraint
+		if note != "" {
+			out.Notes[here] = note
+		}
+	}
+	if err := (policy.Config{ToolRules: map[string]policy.ToolRule{policy.Literal(name): rule}}).Validate(); err != nil {
+		out.Notes[at] += "; its arguments have names that no rule can spell"
+		return policy.ToolRule{}, false
+	}
+	return rule, true
+}
+
+// passes reports whether a policy compiles and allows what is asked.
+func passes(c policy.Config, ask func(*policy.Engine) policy.Decision) bool {
+	e, err := policy.Compile(c)
+	return err == nil && ask(e).Allow
+}
+
+// pointer spells a top-level argument as a key of tool_rules: a name that begins with a slash would be a JSON Pointer.
+func pointer(name string) string {
+	if !strings.HasPrefix(name, "/") {
+		return name
+	}
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+func (out *Server) resources(s *server) {
+	c := &out.Policy
+	out.leaveOut(s.templates, "resource template", func(uri string) bool {
+		return passes(policy.Config{AllowResources: []string{policy.Literal(uri)}}, func(e *policy.Engine) policy.Decision { return e.Template([]byte(uri)) })
+	})
+	out.leaveOut(s.resources, "resource", func(uri string) bool {
+		return passes(policy.Config{AllowResources: []string{policy.Literal(uri)}}, func(e *policy.Engine) policy.Decision { return e.Resource([]byte(uri)) })
+	})
+	for uri := range s.templates {
+		c.AllowResources = append(c.AllowResources, policy.Literal(uri))
+	}
+	folders := map[string]bool{}
+	for uri := range s.resources {
+		folders[uri[:strings.LastIndexByte(uri, '/')+1]] = true
+	}
+	switch {
+	case len(s.resources) == 0 && len(s.templates) == 0:
+		c.DenyResources = []string{"**"}
+		out.Notes["deny_resources"] = "no resource was read"
+		return
+	case len(s.resources) <= fewURIs || folders[""]:
+		for uri := range s.resources {
+			c.AllowResources = append(c.AllowResources, policy.Literal(uri))
+		}
+	default:
+		for folder := range folders {
+			c.AllowResources = append(c.AllowResources, policy.Literal(folder)+"*")
+		}
+		if len(folders) > maxFolderP {
+			c.AllowResources = []string{policy.Literal(sharedURI(folders)) + "**"}
+		}
+	}
+	slices.Sort(c.AllowResources)
+	reads := 0
+	for _, n := range s.resources {
+		reads += n
+	}
+	out.Notes["allow_resources"] = fmt.Sprintf("%s, read %s", count(len(s.resources), "URI"), times(reads))
+}
+
+// leaveOut takes out the names that no rule can allow.
+func (out *Server) leaveOut(names map[string]int, kind string, can func(string) bool) {
+	for name, n := range names {
+		if !can(name) {
+			out.Left = append(out.Left, fmt.Sprintf("%s %s, used %s: no rule can allow this name", kind, name, times(n)))
+			delete(names, name)
+		}
+	}
+}
+
+// sharedURI is the longest beginning of all folders that ends with a slash.
+func sharedURI(folders map[string]bool) string {
+	shared, first := "", true
+	for folder := range folders {
+		if first {
+			shared, first = folder, false
+		}
+		shared = shared[:common(shared, folder)]
+	}
+	return shared[:strings.LastIndexByte(shared, '/')+1]
+}
+
+// names fills in prompts, methods and what the server asked for.
+func (out *Server) names(s *server) {
+	c := &out.Policy
+	out.leaveOut(s.prompts, "prompt", func(name string) bool {
+		return passes(policy.Config{AllowPrompts: []string{policy.Literal(name)}}, func(e *policy.Engine) policy.Decision { return e.Prompt([]byte(name)) })
+	})
+	out.leaveOut(s.methods, "method", func(name string) bool {
+		return passes(policy.Config{AllowMethods: []string{policy.Literal(name)}}, func(e *policy.Engine) policy.Decision { return e.Method(name, policy.ClientRequest) })
+	})
+	for name := range s.prompts {
+		c.AllowPrompts = append(c.AllowPrompts, policy.Literal(name))
+	}
+	if slices.Sort(c.AllowPrompts); c.AllowPrompts == nil {
+		c.DenyPrompts = []string{"*"}
+		out.Notes["deny_prompts"] = "no prompt was used"
+	}
+	for name := range s.methods {
+		c.AllowMethods = append(c.AllowMethods, policy.Literal(name))
+	}
+	slices.Sort(c.AllowMethods)
+	verdict := func(method string) string {
+		if s.asked[method] > 0 {
+			return "allow"
+		}
+		return "deny"
+	}
+	c.ServerRequests = policy.ServerRequests{
+		Sampling: verdict("sampling/createMessage"), Elicitation: verdict("elicitation/create"), Roots: verdict("roots/list"),
+	}
+	var asked []string
+	for method, n := range s.asked {
+		asked = append(asked, fmt.Sprintf("%s %s", method, times(n)))
+	}
+	if slices.Sort(asked); asked != nil {
+		out.Notes["server_requests"] = "the server asked for " + strings.Join(asked, ", ")
+	}
+}
