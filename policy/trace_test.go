@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
@@ -294,5 +295,75 @@ func TestServerEndsWhileARequestIsJudged(t *testing.T) {
 	}
 	if e := l.events(); e[len(e)-1].Outcome != "error" {
 		t.Errorf("the last that is recorded: %+v", e[len(e)-1])
+	}
+}
+
+// A request that waits for a survey follows the context that came beside it, and leaves with ours, whatever has become of the memory
+// that it came in.
+func TestHeldRequestIsTraced(t *testing.T) {
+	spans := new(spanLog)
+	l := tracedLink(t, spans, true)
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, initialized)
+	const parent = "00-" + ourTrace + "-0123456789abcdef-01"
+	raw, beside := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ok"}}`), []byte(parent)
+	var m jsonrpc.Message
+	var out jsonrpc.Outbox
+	jsonrpc.Scan(raw, &m)
+	m.Beside = &jsonrpc.TraceContext{Traceparent: beside}
+	l.g.FromClient(&m, &out)
+	l.g.Commit(&out)
+	if len(out.ToServer) != 1 || out.ToServer[0].Method != "tools/list" || strings.Contains(string(out.ToServer[0].Raw), "trace") {
+		t.Fatalf("the server is asked %s", joined(out.ToServer))
+	}
+	clear(raw)
+	clear(beside)
+	_, released := l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":`+string(out.ToServer[0].ID.Token())+`,"result":{"tools":[{"name":"ok"}]}}`)
+	want := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"traceparent":"00-` + ourTrace + `-00f067aa0ba902b7-01"},"name":"ok"}}`
+	if released != want {
+		t.Errorf("released %s, want %s", released, want)
+	}
+	if last := spans.spans[len(spans.spans)-1]; last.parent != parent || last.id != "1" {
+		t.Errorf("the span of %s follows %q, want %q", last.id, last.parent, parent)
+	}
+	l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	if got, want := spans.spans[len(spans.spans)-1].String(), "tools/call forwarded 1: ok default 0"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Where nobody traces, a context in a message costs no memory and changes no byte.
+func TestNobodyTraces(t *testing.T) {
+	off := false
+	log, err := audit.Open(audit.Options{Config: audit.Config{Enabled: &off}, Source: "wrap"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	engine, err := policy.Compile(policy.Config{DenyTools: []string{"rm"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := policy.NewGuard(policy.GuardOptions{Server: "s", Engine: engine, Log: log, Handshaken: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := []byte(`{"jsonrpc":"2.0","id":100000001,"method":"tools/call","params":{"name":"ok","_meta":{"traceparent":"00-` + ourTrace + `-00f067aa0ba902b7-01"}}}`)
+	answer := []byte(`{"jsonrpc":"2.0","id":100000001,"result":{}}`)
+	var s jsonrpc.Scanner
+	var m jsonrpc.Message
+	var out jsonrpc.Outbox
+	step := func(judge func(*jsonrpc.Message, *jsonrpc.Outbox), raw []byte) {
+		s.Scan(raw, &m)
+		judge(&m, &out)
+		g.Commit(&out)
+		if len(out.ToClient)+len(out.ToServer) != 1 || len(out.ToServer) == 1 && &out.ToServer[0].Raw[0] != &call[0] {
+			t.Fatalf("%s to the server", joined(out.ToServer))
+		}
+		out.Reset()
+	}
+	fromClient, fromServer := g.FromClient, g.FromServer
+	if n := testing.AllocsPerRun(200, func() { step(fromClient, call); step(fromServer, answer) }); n != 0 {
+		t.Errorf("a call and its answer make %v allocations", n)
 	}
 }
