@@ -54,7 +54,7 @@ func newDashboardSource(h *Hub, f *fleet) *dashboardSource {
 	d.servers = memo[serverKey, dashboard.Server]{keep: keepPage, patience: pageAsks}
 	d.fleets = memo[struct{}, uplink.Fleet]{keep: keepFleet, patience: pageAsks}
 	d.waiting = memo[struct{}, int]{keep: keepWaiting, patience: pageAsks}
-	d.live = newLive(f.store, d.alive)
+	d.live = newLive(f.store.Arrived, d.alive)
 	return d
 }
 

@@ -24,12 +24,13 @@ const (
 // A live tells viewers what arrives. One poll serves them all, and while nobody watches there is none. A viewer that does not read
 // holds nobody up, and costs one tick of memory. It is safe for concurrent use.
 type live struct {
-	store *store.Store
-	count func(context.Context) (wrappers int, events int64, err error)
-	wake  chan struct{} // has room for one: somebody watches
+	arrived func(ctx context.Context, after int64, limit int) ([]store.Event, int64, error) // see [store.Store.Arrived]
+	count   func(context.Context) (wrappers int, events int64, err error)
+	wake    chan struct{} // has room for one: somebody watches
 
 	mu      sync.Mutex
 	viewers map[*liveViewer]struct{} // guarded by mu
+	said    *dashboard.Tick          // last, without its events; nil: nobody watched; guarded by mu
 }
 
 // A liveViewer is one who watches.
@@ -40,8 +41,10 @@ type liveViewer struct {
 	pending *dashboard.Tick // guarded by mu; nil: nothing
 }
 
-func newLive(s *store.Store, count func(context.Context) (int, int64, error)) *live {
-	return &live{store: s, count: count, wake: make(chan struct{}, 1), viewers: make(map[*liveViewer]struct{})}
+func newLive(
+	arrived func(context.Context, int64, int) ([]store.Event, int64, error), count func(context.Context) (int, int64, error),
+) *live {
+	return &live{arrived: arrived, count: count, wake: make(chan struct{}, 1), viewers: make(map[*liveViewer]struct{})}
 }
 
 // Live is watch.
@@ -76,6 +79,9 @@ func (l *live) watch(ctx context.Context, tick func(dashboard.Tick) error) error
 func (l *live) join(v *liveViewer) {
 	l.mu.Lock()
 	l.viewers[v] = struct{}{}
+	if l.said != nil {
+		v.offer(*l.said)
+	}
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -87,6 +93,9 @@ func (l *live) leave(v *liveViewer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.viewers, v)
+	if len(l.viewers) == 0 {
+		l.said = nil
+	}
 }
 
 func (l *live) watched() bool {
@@ -101,6 +110,9 @@ func (l *live) tell(t dashboard.Tick) {
 	defer l.mu.Unlock()
 	for v := range l.viewers {
 		v.offer(t)
+	}
+	if len(l.viewers) > 0 {
+		l.said = &dashboard.Tick{PerSec: t.PerSec, Total: t.Total, Alive: t.Alive}
 	}
 }
 
@@ -187,14 +199,14 @@ func (l *live) look(ctx context.Context, p *poll, now time.Time) (t dashboard.Ti
 		}
 	}
 	if p.last < 0 {
-		_, last, err := l.store.Arrived(ctx, 0, 1)
+		_, last, err := l.arrived(ctx, 0, 1)
 		if err != nil {
 			return t, false
 		}
 		p.last, p.at, p.told = last, now, now
 		return dashboard.Tick{Total: p.total, Alive: p.alive}, true
 	}
-	events, last, err := l.store.Arrived(ctx, p.last, liveEvents)
+	events, last, err := l.arrived(ctx, p.last, liveEvents)
 	if err != nil {
 		return t, false
 	}

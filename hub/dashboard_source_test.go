@@ -1,9 +1,12 @@
 package hub
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,11 +15,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/rohitgs28/mcpx/hub/dashboard"
 	"github.com/rohitgs28/mcpx/hub/store"
 	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/integrity"
+	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
 func TestPlotsHaveEveryStep(t *testing.T) {
@@ -208,5 +213,64 @@ func TestPinsForPeople(t *testing.T) {
 	r.Items[0].Definition = uplink.RawJSON("null") // was too much to send
 	if got, err := pinServerOf(r); err != nil || got.Names[0].Candidates[1].Definition != "" {
 		t.Errorf("a definition that was left out: %v", err)
+	}
+}
+
+// What somebody changes in the store is found by the check of the whole, shown on the page, and recorded.
+func TestChangedStoreIsFound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hub.db")
+	s, err := store.Open(t.Context(), store.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var wrapper, own bytes.Buffer
+	logs := make(map[*bytes.Buffer]*audit.Log)
+	for _, to := range []*bytes.Buffer{&wrapper, &own} {
+		if logs[to], err = audit.Open(audit.Options{Config: audit.Config{Output: "stderr"}, Stderr: to, Source: "wrap"}); err != nil {
+			t.Fatal(err)
+		}
+		defer logs[to].Close()
+	}
+	link := logs[&wrapper].Link(audit.LinkInfo{Server: "files"})
+	for range 5 {
+		link.Append(&audit.Event{Kind: audit.Decision, Method: "tools/call", Target: []byte("read"), Decision: "deny"})
+	}
+	if err := logs[&wrapper].Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), store.Batch{Principal: "ann", Chain: "m-1", Lines: wrapper.Bytes()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	h := &Hub{opt: Options{Record: logs[&own]}, log: zerolog.Nop()}
+	d := newDashboardSource(h, &fleet{hub: h, store: s, log: zerolog.Nop()})
+	d.fleets.keep = 0
+	chains, err := d.Chains(t.Context())
+	if err != nil || !chains.Checked.IsZero() || chains.Intact || len(chains.Chains) != 1 {
+		t.Errorf("before any check: %+v, %v", chains, err)
+	}
+	if err := d.verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if chains, err = d.Chains(t.Context()); err != nil || chains.Checked.IsZero() || !chains.Intact || len(chains.Problems) != 0 {
+		t.Errorf("as it came: %+v, %v", chains, err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `UPDATE lines SET line = CAST(replace(CAST(line AS TEXT), 'deny', 'aloof') AS BLOB) WHERE id = 3`); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chains, err = d.Chains(t.Context())
+	if err != nil || chains.Intact || len(chains.Problems) == 0 || chains.Chains[0].Problems == 0 || chains.Problems[0].Principal != "ann" {
+		t.Errorf("after a change: %+v, %v", chains, err)
+	}
+	if !strings.Contains(own.String(), `"reason":"store_changed"`) {
+		t.Errorf("it is not recorded:\n%s", own.String())
 	}
 }
