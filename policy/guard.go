@@ -223,6 +223,9 @@ func (g *Guard) Closed() {
 	}
 	g.fromCli.endSpans(now, reason)
 	g.fromSrv.endSpans(now, reason)
+	if s, ok := g.opt.Tracer.(SessionTracer); ok {
+		s.Closed()
+	}
 }
 
 // Lost answers a request that the server will not answer, or that nobody waits for any more.

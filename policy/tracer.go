@@ -9,6 +9,12 @@ type Tracer interface {
 	Begin(r *TracedRequest) Span
 }
 
+// A SessionTracer is the Tracer of a link that may be a session: it is told when the link is closed ([Guard.Closed]).
+type SessionTracer interface {
+	Tracer
+	Closed()
+}
+
 // A TracedRequest is what a span says from its beginning. Its slices live as long as the message.
 type TracedRequest struct {
 	Start      time.Time

@@ -3,11 +3,10 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"math"
 
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
-	wire "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 )
 
 // A metricExporter sends what a periodic reader has gathered.
@@ -34,90 +33,87 @@ func (e *metricExporter) Aggregation(kind sdk.InstrumentKind) sdk.Aggregation {
 
 // Export never fails for its caller, which could do nothing about it: the reporter is told.
 func (e *metricExporter) Export(ctx context.Context, all *metricdata.ResourceMetrics) error {
-	message := encodeMetrics(all)
-	if message == nil {
+	m := encodeMetrics(all)
+	if m == nil {
 		return nil
 	}
-	var reply collector.ExportMetricsServiceResponse
-	if err := e.send(ctx, message, &reply); err != nil {
+	refused, err := e.send(ctx, m)
+	if err != nil {
 		e.report.failed("metrics", err)
 		return nil
 	}
-	if rejected := reply.GetPartialSuccess().GetRejectedDataPoints(); rejected > 0 {
-		e.report.failed("metrics", fmt.Errorf("the collector has refused %d points: %q", rejected, shorten(reply.GetPartialSuccess().GetErrorMessage(), maxText)))
+	if refused.rejected > 0 {
+		e.report.failed("metrics", fmt.Errorf("the collector has refused %d points: %q", refused.rejected, refused.text))
 	}
 	return nil
 }
 
+// ForceFlush has nothing to do: nothing is held back.
 func (e *metricExporter) ForceFlush(context.Context) error { return nil }
 
+// Shutdown leaves nothing open.
 func (e *metricExporter) Shutdown(context.Context) error {
 	e.close()
 	return nil
 }
 
-// encodeMetrics lays out histograms, of which all our instruments are; nil: there is nothing to tell.
-func encodeMetrics(all *metricdata.ResourceMetrics) *collector.ExportMetricsServiceRequest {
-	var scopes []*wire.ScopeMetrics
-	for _, s := range all.ScopeMetrics {
-		scope := &wire.ScopeMetrics{Scope: encodeScope(s.Scope)}
-		for _, m := range s.Metrics {
-			if h, ok := m.Data.(metricdata.Histogram[float64]); ok && len(h.DataPoints) > 0 {
-				scope.Metrics = append(scope.Metrics, &wire.Metric{
-					Name: m.Name, Description: m.Description, Unit: m.Unit,
-					Data: &wire.Metric_Histogram{Histogram: encodeHistogram(h)},
-				})
-			}
+// encodeMetrics gives an ExportMetricsServiceRequest of histograms, of which all our instruments are; nil: there is nothing to tell.
+func encodeMetrics(all *metricdata.ResourceMetrics) message {
+	found := false
+	m := message(nil).inner(1, func(m message) message { // ResourceMetrics
+		m = m.about(all.Resource)
+		for _, s := range all.ScopeMetrics {
+			m = m.inner(2, func(m message) message { // ScopeMetrics
+				m = m.scope(s.Scope)
+				for _, one := range s.Metrics {
+					h, ok := one.Data.(metricdata.Histogram[float64])
+					if !ok || len(h.DataPoints) == 0 {
+						continue
+					}
+					found = true
+					m = m.inner(2, func(m message) message {
+						m = m.text(1, one.Name).text(2, one.Description).text(3, one.Unit)
+						return m.inner(9, func(m message) message { return m.histogram(h) })
+					})
+				}
+				return m
+			})
 		}
-		if len(scope.Metrics) > 0 {
-			scopes = append(scopes, scope)
-		}
-	}
-	if len(scopes) == 0 {
+		return m
+	})
+	if !found {
 		return nil
 	}
-	return &collector.ExportMetricsServiceRequest{ResourceMetrics: []*wire.ResourceMetrics{{
-		Resource: encodeResource(all.Resource), ScopeMetrics: scopes,
-	}}}
+	return m
 }
 
-func encodeHistogram(h metricdata.Histogram[float64]) *wire.Histogram {
-	out := &wire.Histogram{AggregationTemporality: wire.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE}
-	if h.Temporality == metricdata.DeltaTemporality {
-		out.AggregationTemporality = wire.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
-	}
+func (m message) histogram(h metricdata.Histogram[float64]) message {
+	const delta, cumulative = 1, 2
 	for _, p := range h.DataPoints {
-		point := &wire.HistogramDataPoint{
-			Attributes:        encodeAttributes(p.Attributes.ToSlice()),
-			StartTimeUnixNano: nanoseconds(p.StartTime),
-			TimeUnixNano:      nanoseconds(p.Time),
-			Count:             p.Count,
-			Sum:               &p.Sum,
-			ExplicitBounds:    p.Bounds,
-			BucketCounts:      p.BucketCounts,
-			Exemplars:         encodeExemplars(p.Exemplars),
-		}
-		if v, ok := p.Min.Value(); ok {
-			point.Min = &v
-		}
-		if v, ok := p.Max.Value(); ok {
-			point.Max = &v
-		}
-		out.DataPoints = append(out.DataPoints, point)
+		m = m.inner(1, func(m message) message { return m.point(p) })
 	}
-	return out
+	if h.Temporality == metricdata.DeltaTemporality {
+		return m.varint(2, delta)
+	}
+	return m.varint(2, cumulative)
 }
 
-func encodeExemplars(all []metricdata.Exemplar[float64]) []*wire.Exemplar {
-	out := make([]*wire.Exemplar, len(all))
-	for i, e := range all {
-		out[i] = &wire.Exemplar{
-			FilteredAttributes: encodeAttributes(e.FilteredAttributes),
-			TimeUnixNano:       nanoseconds(e.Time),
-			Value:              &wire.Exemplar_AsDouble{AsDouble: e.Value},
-			SpanId:             e.SpanID,
-			TraceId:            e.TraceID,
-		}
+func (m message) point(p metricdata.HistogramDataPoint[float64]) message {
+	m = m.fixed64(2, nanoseconds(p.StartTime)).fixed64(3, nanoseconds(p.Time)).fixed64(4, p.Count).double(5, p.Sum)
+	m = m.packed(6, len(p.BucketCounts), func(i int) uint64 { return p.BucketCounts[i] })
+	m = m.packed(7, len(p.Bounds), func(i int) uint64 { return math.Float64bits(p.Bounds[i]) })
+	for _, e := range p.Exemplars {
+		m = m.inner(8, func(m message) message {
+			m = m.fixed64(2, nanoseconds(e.Time)).double(3, e.Value).bytes(4, e.SpanID).bytes(5, e.TraceID)
+			return m.attributes(7, e.FilteredAttributes)
+		})
 	}
-	return out
+	m = m.attributes(9, p.Attributes.ToSlice())
+	if v, ok := p.Min.Value(); ok {
+		m = m.double(11, v)
+	}
+	if v, ok := p.Max.Value(); ok {
+		m = m.double(12, v)
+	}
+	return m
 }

@@ -8,8 +8,6 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/slim/otlp/collector/trace/v1"
-	wire "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 )
 
 // A spanExporter sends the spans of a batch processor.
@@ -26,80 +24,73 @@ func (e *spanExporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan
 	if len(spans) == 0 {
 		return nil
 	}
-	var reply collector.ExportTraceServiceResponse
-	if err := e.send(ctx, encodeSpans(spans), &reply); err != nil {
+	refused, err := e.send(ctx, encodeSpans(spans))
+	if err != nil {
 		e.report.failed("traces", err)
 		return nil
 	}
-	rejected := reply.GetPartialSuccess().GetRejectedSpans()
-	e.delivered.Add(max(0, int64(len(spans))-max(0, rejected)))
-	if rejected > 0 {
-		e.report.failed("traces", fmt.Errorf("the collector has taken all but %d of %d: %q", rejected, len(spans), shorten(reply.GetPartialSuccess().GetErrorMessage(), maxText)))
+	e.delivered.Add(max(0, int64(len(spans))-max(0, refused.rejected)))
+	if refused.rejected > 0 {
+		e.report.failed("traces", fmt.Errorf("the collector has refused %d of %d spans: %q", refused.rejected, len(spans), refused.text))
 	}
 	return nil
 }
 
+// Shutdown leaves nothing open.
 func (e *spanExporter) Shutdown(context.Context) error {
 	e.close()
 	return nil
 }
 
-// encodeSpans lays spans out for the wire. They are all of one tracer.
-func encodeSpans(spans []sdk.ReadOnlySpan) *collector.ExportTraceServiceRequest {
-	out := make([]*wire.Span, len(spans))
-	for i, s := range spans {
-		out[i] = encodeSpan(s)
-	}
-	return &collector.ExportTraceServiceRequest{ResourceSpans: []*wire.ResourceSpans{{
-		Resource:   encodeResource(spans[0].Resource()),
-		ScopeSpans: []*wire.ScopeSpans{{Scope: encodeScope(spans[0].InstrumentationScope()), Spans: out}},
-	}}}
+// encodeSpans gives an ExportTraceServiceRequest. The spans are all of one tracer.
+func encodeSpans(spans []sdk.ReadOnlySpan) message {
+	m := make(message, 0, len(spans)*768)
+	return m.inner(1, func(m message) message { // ResourceSpans
+		m = m.about(spans[0].Resource())
+		return m.inner(2, func(m message) message { // ScopeSpans
+			m = m.scope(spans[0].InstrumentationScope())
+			for _, s := range spans {
+				m = m.inner(2, func(m message) message { return m.span(s) })
+			}
+			return m
+		})
+	})
 }
 
-func encodeSpan(s sdk.ReadOnlySpan) *wire.Span {
+func (m message) span(s sdk.ReadOnlySpan) message {
 	self, parent := s.SpanContext(), s.Parent()
-	id, traceID := self.SpanID(), self.TraceID()
-	out := &wire.Span{
-		TraceId:                traceID[:],
-		SpanId:                 id[:],
-		TraceState:             self.TraceState().String(),
-		Flags:                  spanFlags(self, parent),
-		Name:                   s.Name(),
-		Kind:                   spanKind(s.SpanKind()),
-		StartTimeUnixNano:      nanoseconds(s.StartTime()),
-		EndTimeUnixNano:        nanoseconds(s.EndTime()),
-		Attributes:             encodeAttributes(s.Attributes()),
-		DroppedAttributesCount: uint32(max(0, s.DroppedAttributes())), //nolint:gosec // a few
+	trace, id, above := self.TraceID(), self.SpanID(), parent.SpanID()
+	m = m.bytes(1, trace[:]).bytes(2, id[:]).text(3, self.TraceState().String())
+	if above.IsValid() {
+		m = m.bytes(4, above[:])
 	}
-	if above := parent.SpanID(); above.IsValid() {
-		out.ParentSpanId = above[:]
+	m = m.text(5, s.Name()).varint(6, spanKind(s.SpanKind())).fixed64(7, nanoseconds(s.StartTime())).fixed64(8, nanoseconds(s.EndTime()))
+	m = m.attributes(9, s.Attributes()).varint(10, uint64(max(0, s.DroppedAttributes()))) //nolint:gosec // not negative
+	if status := s.Status(); status.Code == codes.Error {
+		const isError = 2
+		m = m.inner(15, func(m message) message { return m.text(2, status.Description).varint(3, isError) })
 	}
-	switch status := s.Status(); status.Code {
-	case codes.Error:
-		out.Status = &wire.Status{Code: wire.Status_STATUS_CODE_ERROR, Message: status.Description}
-	case codes.Ok:
-		out.Status = &wire.Status{Code: wire.Status_STATUS_CODE_OK}
-	default:
-	}
-	return out
+	return m.fixed32(16, spanFlags(self, parent))
 }
 
-// spanFlags are those of the trace, and whether the parent is somebody else's (trace.proto, SpanFlags).
+// spanFlags are those of the trace, that the next one is to be looked at, and whether the parent is somebody else's (SpanFlags).
 func spanFlags(self, parent trace.SpanContext) uint32 {
-	flags := uint32(self.TraceFlags()) | uint32(wire.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+	const hasRemote, isRemote = 0x100, 0x200
+	flags := uint32(self.TraceFlags()) | hasRemote
 	if parent.IsRemote() {
-		flags |= uint32(wire.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
+		flags |= isRemote
 	}
 	return flags
 }
 
-func spanKind(k trace.SpanKind) wire.Span_SpanKind {
+func spanKind(k trace.SpanKind) uint64 {
+	const internal, server, client = 1, 2, 3
 	switch k {
 	case trace.SpanKindServer:
-		return wire.Span_SPAN_KIND_SERVER
+		return server
 	case trace.SpanKindClient:
-		return wire.Span_SPAN_KIND_CLIENT
+		return client
 	default:
-		return wire.Span_SPAN_KIND_INTERNAL
+		return internal
 	}
 }

@@ -15,8 +15,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // How the exporter treats a collector that does not take what it is given.
@@ -100,41 +98,40 @@ type passingError struct {
 
 func (e *passingError) Unwrap() error { return e.error }
 
-// send brings a message to the collector, in several attempts where that may help, and reads what it has to say.
-func (e *exporter) send(ctx context.Context, message, reply proto.Message) error {
-	body, err := e.encode(message)
+// send brings a message to the collector, in several attempts where that may help, and returns what it has to say.
+func (e *exporter) send(ctx context.Context, m message) (refusal, error) {
+	body, err := e.compress(m)
 	if err != nil {
-		return err
+		return refusal{}, err
 	}
 	for attempt := 1; ; attempt++ {
-		err := e.post(ctx, body, reply)
+		refused, err := e.post(ctx, body)
 		passing, ok := errors.AsType[*passingError](err)
 		if !ok || attempt == maxAttempts {
-			return err
+			return refused, err
 		}
 		wait := min(e.backoff<<(attempt-1), maxBackoff)
 		wait = max(wait/2+rand.N(wait/2+1), passing.after) //nolint:gosec // spreads load, guards nothing
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return err
+			return refusal{}, err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return refusal{}, err
 		case <-e.leaving:
-			return err
+			return refusal{}, err
 		case <-time.After(wait):
 		}
 	}
 }
 
-func (e *exporter) encode(message proto.Message) ([]byte, error) {
-	text, err := proto.Marshal(message)
-	if err != nil || !e.target.gzip {
-		return text, err
+func (e *exporter) compress(m message) ([]byte, error) {
+	if !e.target.gzip {
+		return m, nil
 	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, err = z.Write(text)
+	_, err := z.Write(m)
 	if err = errors.Join(err, z.Close()); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
@@ -142,13 +139,13 @@ func (e *exporter) encode(message proto.Message) ([]byte, error) {
 }
 
 // post is one attempt.
-func (e *exporter) post(ctx context.Context, body []byte, reply proto.Message) error {
+func (e *exporter) post(ctx context.Context, body []byte) (refusal, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.target.timeout)
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.target.url, bytes.NewReader(body))
 	if err != nil {
-		return withoutURL(err)
+		return refusal{}, withoutURL(err)
 	}
 	for name, value := range e.target.headers {
 		r.Header.Set(name, value)
@@ -160,23 +157,18 @@ func (e *exporter) post(ctx context.Context, body []byte, reply proto.Message) e
 	}
 	answer, err := e.http.Do(r)
 	if err != nil {
-		return &passingError{error: withoutURL(err)}
+		return refusal{}, &passingError{error: withoutURL(err)}
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxReply))
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxReply)) // half of it says nothing, see readRefusal
 	switch answer.StatusCode {
-	case http.StatusOK:
-		if err != nil || proto.Unmarshal(text, reply) != nil {
-			proto.Reset(reply) // it has what we sent, and says so in its own way
-		}
-		return nil
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return &passingError{fmt.Errorf("the collector answers %d", answer.StatusCode), retryAfter(answer.Header.Get("Retry-After"))}
+		return refusal{}, &passingError{fmt.Errorf("the collector answers %d", answer.StatusCode), retryAfter(answer.Header.Get("Retry-After"))}
 	default:
-		if answer.StatusCode/100 == 2 {
-			return nil
+		if answer.StatusCode/100 != 2 {
+			return refusal{}, fmt.Errorf("the collector answers %d", answer.StatusCode)
 		}
-		return fmt.Errorf("the collector answers %d", answer.StatusCode)
+		return readRefusal(text), nil
 	}
 }
 

@@ -69,7 +69,7 @@ func TestExport(t *testing.T) {
 			text, _ := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 1, ErrorMessage: "too old\x1b[2J"}})
 			_, _ = w.Write(text)
 			return true
-		}, 1, 0, `all but 1 of 2: "too old\x1b[2J"`},
+		}, 1, 0, `refused 1 of 2 spans: "too old\x1b[2J"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,35 +111,37 @@ func peer(p policy.Peer) []attribute.KeyValue {
 	return all
 }
 
-// A link makes the spans of one link. It is its [policy.Tracer].
+// A link makes the spans of one link, and measures it if it is a session. It is its [policy.Tracer].
 type link struct {
 	*Telemetry
-	server  *server
-	session string
-	own     []attribute.KeyValue // of its spans, beside those of the server
-	began   time.Time
+	server *server
+	own    []attribute.KeyValue // of its spans, beside those of the server
+
+	session bool
+	once    sync.Once
+	began   time.Time // once it has
 }
 
-// Tracer returns what makes the spans of a link.
+var _ policy.SessionTracer = (*link)(nil)
+
+// Tracer returns what makes the spans of a link. One with a session id is a session, from its first request until it is closed.
 func (t *Telemetry) Tracer(info policy.LinkInfo) policy.Tracer { return t.link(info) }
 
-// Session returns what makes the spans of a link that is a whole session, which lasts until Close. Its duration is measured.
+// Session returns what makes the spans of a link that is a session by itself, from now until Close.
 func (t *Telemetry) Session(info policy.LinkInfo) policy.Tracer {
 	l := t.link(info)
-	l.began = t.now()
-	t.mu.Lock()
-	t.openSessions[l] = struct{}{}
-	t.mu.Unlock()
+	l.session = true
+	l.once.Do(l.begin)
 	return l
 }
 
 func (t *Telemetry) link(info policy.LinkInfo) *link {
-	l := &link{Telemetry: t, server: t.serverOf(info), session: shorten(info.SessionID, maxText)}
+	l := &link{Telemetry: t, server: t.serverOf(info), session: info.SessionID != ""}
 	if info.Client != "" {
 		l.own = append(l.own, attribute.String("mcpx.client", shorten(info.Client, maxText)))
 	}
-	if l.session != "" {
-		l.own = append(l.own, attribute.String("mcp.session.id", l.session))
+	if info.SessionID != "" {
+		l.own = append(l.own, attribute.String("mcp.session.id", shorten(info.SessionID, maxText)))
 	}
 	return l
 }
@@ -157,11 +161,19 @@ func (t *Telemetry) serverOf(info policy.LinkInfo) *server {
 	return s
 }
 
-// end measures a session, once.
-func (l *link) end() {
+// begin begins the session.
+func (l *link) begin() {
+	l.began = l.now()
 	l.mu.Lock()
-	_, open := l.openSessions[l]
-	delete(l.openSessions, l)
+	defer l.mu.Unlock()
+	l.open[l] = struct{}{}
+}
+
+// Closed measures the session, if it is one and has begun; once.
+func (l *link) Closed() {
+	l.mu.Lock()
+	_, open := l.open[l]
+	delete(l.open, l)
 	l.mu.Unlock()
 	if !open {
 		return
@@ -171,14 +183,12 @@ func (l *link) end() {
 	l.sessions.asked.Record(context.Background(), seconds, metric.WithAttributes(l.server.outbound...))
 }
 
-func (t *Telemetry) endSessions() {
+// closeSessions measures those that are open as if they ended now: nobody will see their end.
+func (t *Telemetry) closeSessions() {
 	t.mu.Lock()
-	var open []*link
-	for l := range t.openSessions {
-		open = append(open, l)
-	}
+	open := slices.Collect(maps.Keys(t.open))
 	t.mu.Unlock()
 	for _, l := range open {
-		l.end()
+		l.Closed()
 	}
 }

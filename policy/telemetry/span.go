@@ -46,6 +46,9 @@ type span struct {
 
 // Begin makes the SERVER span. Its parent is the caller's, if that makes sense; else a new trace begins.
 func (l *link) Begin(r *policy.TracedRequest) policy.Span {
+	if l.session {
+		l.once.Do(l.begin)
+	}
 	s := &span{link: l, start: r.Start, fromServer: r.FromServer, method: other}
 	if r.Known {
 		s.method = r.Method

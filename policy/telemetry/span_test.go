@@ -306,6 +306,42 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// A session of the hub lasts from its first request until its link is closed; one that says nothing is none.
+func TestSessionsOfTheHub(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	tel, _ := c.start(t, tracesOff)
+	for range 3 {
+		l, _ := tel.Tracer(aLink()).(policy.SessionTracer)
+		r := aCall()
+		l.Begin(&r).End(policy.SpanEnd{Time: r.Start, Outcome: "ok"})
+		l.Closed()
+		l.Closed()
+	}
+	for _, info := range []policy.LinkInfo{aLink(), {Server: "files"}} { // never used; no session
+		l, _ := tel.Tracer(info).(policy.SessionTracer)
+		if info.SessionID == "" {
+			r := aCall()
+			l.Begin(&r).End(policy.SpanEnd{Time: r.Start, Outcome: "ok"})
+		}
+		l.Closed()
+	}
+	shut(t, tel)
+	var sessions uint64
+	for _, m := range c.metrics {
+		for _, p := range m.GetHistogram().GetDataPoints() {
+			if m.Name == "mcp.server.session.duration" {
+				sessions += p.Count
+			}
+		}
+	}
+	if sessions != 3 || len(tel.open) != 0 {
+		t.Errorf("%d sessions, %d of them open, want 3 and none", sessions, len(tel.open))
+	}
+}
+
+func tracesOff(p *Plan) { p.traces = target{} }
+
 func series(p *metrics.HistogramDataPoint) string {
 	var all []string
 	for key, value := range flatten(map[string]string{}, p.Attributes) {

@@ -45,7 +45,7 @@ type Telemetry struct {
 	sessions      sides
 	mu            sync.Mutex
 	servers       map[serverKey]*server // guarded by mu
-	openSessions  map[*link]struct{}    // guarded by mu
+	open          map[*link]struct{}    // sessions; guarded by mu
 	now           func() time.Time
 	codesOfErrors *names
 }
@@ -62,7 +62,7 @@ func Start(p Plan, opt Options) (*Telemetry, error) {
 	t := &Telemetry{
 		report: &reporter{warn: opt.Warn, debug: opt.Debug}, leaving: make(chan struct{}), cutOff: cutOff,
 		tracer:  notrace.NewTracerProvider().Tracer(scope),
-		servers: make(map[serverKey]*server), openSessions: make(map[*link]struct{}),
+		servers: make(map[serverKey]*server), open: make(map[*link]struct{}),
 		now: time.Now, codesOfErrors: newNames(maxCodes),
 	}
 	// The SDK has one place for what it has to say, such as of variables that it cannot read.
@@ -155,7 +155,7 @@ func (t *Telemetry) instruments(m metric.Meter) error {
 // Close sends what is there, for as long as ctx lasts, and says what was lost. Spans that end afterwards go nowhere.
 func (t *Telemetry) Close(ctx context.Context) {
 	t.once.Do(func() {
-		t.endSessions()
+		t.closeSessions()
 		close(t.leaving)
 		var both sync.WaitGroup
 		if t.meter != nil {
