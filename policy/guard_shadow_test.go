@@ -45,7 +45,7 @@ func decisions(t testing.TB, log []byte) []ruling {
 // Whatever the rules and whatever is said: in shadow mode exactly that passes which passes without any rule, in either direction and
 // to the byte, and each decision that is recorded is the one that the same rules make where they are enforced.
 func TestShadowChangesNothingAndTellsEverything(t *testing.T) {
-	const rounds = 400
+	const rounds = 150
 	denials := 0
 	for seed := range uint64(rounds) {
 		random := rand.New(rand.NewPCG(seed, 5))
