@@ -19,9 +19,10 @@ const hostile = "</td><script>alert(1)</script>\" onmouseover='x' {{.}} \x1b[31m
 
 // A fake is a Source of made-up data, of which text is part wherever text from outside can be.
 type fake struct {
-	now  time.Time
-	text string // "": harmless
-	few  bool   // as little as shows one of each
+	now    time.Time
+	text   string                // "": harmless
+	few    bool                  // as little as shows one of each
+	pinned []dashboard.PinServer // nil: made up
 
 	approved []string
 	err      error
@@ -184,6 +185,9 @@ func (f *fake) Event(_ context.Context, principal, chain string, seq uint64) (da
 }
 
 func (f *fake) Pins(_ context.Context, server string) ([]dashboard.PinServer, error) {
+	if f.pinned != nil {
+		return f.pinned, f.err
+	}
 	digest := func(b string) string { return f.name("sha256:" + strings.Repeat(b, 32)) }
 	definition := `{"name":"read_file","description":"Read a file.","inputSchema":{"type":"object","properties":{"path":{"type":"string","description":"The file"}},"required":["path"]}}` + f.text
 	approved := dashboard.PinCandidate{

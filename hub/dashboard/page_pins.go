@@ -26,17 +26,19 @@ type pinServer struct {
 
 type pinName struct {
 	PinName
-	Word       string // changed, new or approved
+	Word       string // changed, outdated, new or approved
 	Candidates []pinCandidate
 }
 
 type pinCandidate struct {
 	PinCandidate
+	Past                bool // somebody decided against it, and nobody has seen it since
+	Outdated            bool // it was replaced, but somebody still sees it
 	Server              string
 	FirstSeen, LastSeen *stamp
 	ApprovedOn          *stamp
 	Changes             []change
-	Label               string // of its button, for screen readers
+	Label               string // of its button, for screen readers: begins with what the button says
 }
 
 func (h *handler) pins(ctx context.Context, r *http.Request) (view, error) {
@@ -77,27 +79,52 @@ func pinServerOf(now time.Time, s PinServer) pinServer {
 		for _, c := range n.Candidates {
 			candidate := pinCandidate{
 				PinCandidate: c, Server: s.Name, FirstSeen: stampOf(now, c.First), LastSeen: stampOf(now, c.Last), ApprovedOn: stampOf(now, c.ApprovedAt),
-				Label: "Approve " + n.Kind + " " + plain(clip(n.Name, maxShort)) + ", " + plain(clip(c.Digest, maxShort)),
 			}
 			for _, each := range c.Changes {
 				candidate.Changes = append(candidate.Changes, changeOf(each))
 			}
+			candidate.place(n)
+			candidate.Label = candidate.Button() + ": " + n.Kind + " " + plain(clip(n.Name, maxShort)) + ", " + plain(clip(c.Digest, maxShort))
 			name.Candidates = append(name.Candidates, candidate)
-			if !c.Approved {
+			switch {
+			case candidate.Approved || candidate.Past:
+			case !n.Approved:
+				name.Word = "new"
+			case !candidate.Outdated:
 				name.Word = "changed"
+			case name.Word == "approved":
+				name.Word = "outdated"
 			}
 		}
-		switch {
-		case !n.Approved:
-			name.Word = "new"
-			laid.Waiting = append(laid.Waiting, name)
-		case name.Word == "changed":
-			laid.Waiting = append(laid.Waiting, name)
-		default:
+		if name.Word == "approved" {
 			laid.Settled = append(laid.Settled, name)
+		} else {
+			laid.Waiting = append(laid.Waiting, name)
 		}
 	}
 	return laid
+}
+
+// place says how a definition stands to the approved one of its name, as `mcpx pins list --hub` does: whoever approves one decides
+// against those that were seen until then.
+func (c *pinCandidate) place(n PinName) {
+	if c.Approved || !n.Approved {
+		return
+	}
+	for _, other := range n.Candidates {
+		if other.Approved {
+			c.Past = !c.Last.After(other.ApprovedAt)
+			c.Outdated = !c.Past && !c.First.After(other.ApprovedAt)
+		}
+	}
+}
+
+// Button is what its button says.
+func (c *pinCandidate) Button() string {
+	if c.Past || c.Outdated {
+		return "Go back to this one"
+	}
+	return "Approve this one"
 }
 
 // approve approves exactly the definition that the button was of: its digest.
