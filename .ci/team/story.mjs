@@ -1,8 +1,8 @@
 // A team's day on one machine: a hub, three real clients (Claude Code, Gemini CLI, OpenCode) whose files `mcpx clients wrap`
 // changes, three real servers, a policy that changes while a client works, an update that changes a tool and is approved for
-// all, a hub that is killed, and a record that is whole at the end.
+// all, a hub that is killed, a record that is whole at the end, a policy learnt from it, and a page that shows all of it.
 //
-//   node story.mjs --mcpx PATH
+//   node story.mjs --mcpx PATH --chromium PATH
 //
 // The commands are those of the README's quick start for teams: each of them must be run here, and the README must show each.
 import { spawn } from 'node:child_process';
@@ -11,11 +11,12 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Browser, faultless } from '../browser/browser.mjs';
 import { Model } from './model.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, 'node_modules');
-const mcpx = process.argv[process.argv.indexOf('--mcpx') + 1];
+const [mcpx, chromium] = ['--mcpx', '--chromium'].map((name) => process.argv[process.argv.indexOf(name) + 1]);
 
 const fail = (message) => {
   throw new Error(message);
@@ -166,6 +167,8 @@ class Story {
       ['an update that changes a tool: refused everywhere, then approved for all', () => this.rugPull()],
       ['a tool that nobody may call any more', () => this.revoked()],
       ['a hub that is killed, and misses nothing', () => this.killed()],
+      ['a policy that is learnt from the record', () => this.learnt()],
+      ['the page', () => this.seen()],
       ['the record, whole', () => this.counted()],
     ]) {
       console.log(`\n--- ${title}`);
@@ -182,6 +185,8 @@ class Story {
       rmSync(join(machine.home, 'files'), { force: true });
       symlinkSync(join(modules, '@modelcontextprotocol', version), join(machine.home, 'files'));
     };
+    mkdirSync(join(machine.home, '.config/mcpx'), { recursive: true });
+    writeFileSync(join(machine.home, '.config/mcpx/mcpx.yaml'), 'audit: { args: redacted }\n');
     machine.update('server-filesystem-before');
     machine.clients = clients(machine, model);
     for (const client of Object.values(machine.clients)) {
@@ -317,6 +322,59 @@ class Story {
     this.bob.update('server-filesystem');
     const bobs = ['get_file_info', { path: join(this.bob.project, 'a.txt') }];
     await until("Bob's has it too, who has approved nothing", async () => (await this.prompt(this.bob, 'gemini', bobs)).includes('size') || 'still refused');
+  }
+
+  /** What has passed passes under what was learnt of it, and nothing else does. */
+  async learnt() {
+    await readme(this.ann, 'mcpx policy learn -o learnt.yaml');
+    const learnt = readFileSync(join(this.ann.project, 'learnt.yaml'), 'utf8');
+    must(!learnt.includes('INCOMPLETE'), `what was learnt is not complete:\n${learnt}`);
+    for (const part of ['read_text_file', `within: ["${this.ann.project}"]`, 'create_entities', 'echo']) has(learnt, part, 'what was learnt');
+    await this.ann.run('mcpx', ['check', 'learnt.yaml']);
+    has(await readme(this.ann, 'mcpx policy test --hub local --since 30d learnt.yaml'), 'decisions:', 'the rehearsal');
+
+    const changes = await this.changes();
+    writeFileSync(this.rules, learnt); // for all, at once
+    writeFileSync(join(this.ann.home, 'secret.txt'), 'nobody reads this\n');
+    const read = (path) => ['read_text_file', { path }];
+    has(await this.ask(this.ann, 'claude', ['create_entities', { entities: [{ name: 'x', entityType: 'y', observations: ['z'] }] }], ['read_graph', {}]), 'RESULT', 'Claude Code');
+    has(await this.ask(this.ann, 'gemini', read(join(this.ann.project, 'a.txt'))), 'the text of a file', 'Gemini CLI');
+    has(await this.ask(this.ann, 'opencode', ['echo', { message: 'hello' }]), 'Echo: hello', 'OpenCode');
+    must((await this.changes()) > changes, 'no wrapper has taken over what was learnt');
+    for (const path of [join(this.ann.home, 'secret.txt'), join(this.ann.project, '../secret.txt')]) {
+      const said = await this.ask(this.ann, 'gemini', ['get_file_info', { path: join(this.ann.project, 'a.txt') }], read(path));
+      has(said, 'within', 'what the client is told of a file outside');
+      must(!said.includes('nobody reads this'), `a file outside is read: ${said}`);
+    }
+    has(await this.prompt(this.ann, 'gemini', ['move_file', { source: join(this.ann.project, 'a.txt'), destination: join(this.ann.project, 'c.txt') }]), 'NO TOOL', 'a tool that was never called');
+    must((await this.calls(this.ann, 'read_text_file', 'deny')) >= 2, 'the attempts are not recorded as denied');
+    must(existsSync(join(this.ann.project, 'a.txt')), 'the file was moved');
+  }
+
+  /** The team on a page. */
+  async seen() {
+    await this.agree(this.ann);
+    const link = /https?:\S+/.exec(await readme(this.ann, 'mcpx dashboard'))?.[0] ?? fail('no link');
+    const browser = await Browser.start(chromium);
+    this.#cleanup.push(() => browser.stop());
+    const page = await browser.page();
+    await page.goto(link, { waitUntil: 'load' });
+    const text = () => page.$eval('main', (e) => e.innerText);
+    const overview = await text();
+    for (const part of ['memory', 'files', 'everything', 'deny', 'read_text_file']) has(overview, part, 'the overview');
+    await page.goto(new URL('/dashboard/fleet', page.origin));
+    const fleet = await text();
+    for (const part of ['bob', 'local', 'secure-filesystem-server']) has(fleet, part, 'the fleet');
+    await page.goto(new URL('/dashboard/search?decision=deny&target=read_text_file', page.origin));
+    has(await text(), 'within', 'the denials');
+    await page.goto(new URL('/dashboard/pins/files', page.origin));
+    has(await text(), 'get_file_info', 'the pins');
+    faultless(page, 'the page');
+    const again = await browser.page();
+    await again.goto(link);
+    must((await again.$$('input[name=token]')).length === 1, 'the link lets somebody in a second time');
+    await browser.stop();
+    console.log('the page shows the team, and the link lets nobody else in');
   }
 
   async revoked() {
