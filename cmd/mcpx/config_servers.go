@@ -179,7 +179,7 @@ func (s server) validEnv() error {
 // reservedHeaders belong to the transport: a fixed value would break or redirect every request.
 var reservedHeaders = []string{
 	"connection", "content-length", "content-type", "accept", "host", "keep-alive", "te", "trailer",
-	"transfer-encoding", "upgrade", "mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id",
+	"transfer-encoding", "upgrade", "mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id", "traceparent", "tracestate",
 }
 
 func (s server) validHeaders() error {

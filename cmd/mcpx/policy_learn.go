@@ -35,7 +35,8 @@ arguments that are missing.
 Exit codes: 0 complete, 3 printed, but not complete, 1 failed, 2 the command line is wrong.`,
 		Example: `  mcpx policy learn > learnt.yaml
   mcpx policy learn --since 7d --server 'file*' -o learnt.yaml
-  mcpx policy learn --hub auto -o learnt.yaml`,
+  mcpx policy learn --hub local -o learnt.yaml`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.learn(c.Context(), &choice, args, to, force)
 		},

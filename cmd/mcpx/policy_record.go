@@ -30,12 +30,12 @@ func (r *recordChoice) flags(command *cobra.Command) {
 	f.StringVar(&r.client, "client", "", "only events of this `CLIENT` of a gateway")
 	f.Var(&r.since, "since", "only events from this `TIME` on, or so long ago")
 	f.Var(&r.until, "until", "only events before this `TIME`, or so long ago")
-	f.StringVar(&r.hub, "hub", "", "read what all wrappers have sent to the hub at this `URL`; auto: the one of this machine")
+	f.StringVar(&r.hub, "hub", "", "read what all wrappers have sent to the hub at `URL`, or local")
 	f.BoolVar(&r.copied, "copied", false, "the logs are from another machine or were moved: do not ask how long they should be")
 	for _, name := range []string{"server", "client", "since", "until"} {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
-	_ = command.RegisterFlagCompletionFunc("hub", cobra.FixedCompletions([]cobra.Completion{"auto"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("hub", cobra.FixedCompletions([]cobra.Completion{hubLocal}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // A record is what was written down, to be read from the beginning as often as it takes.
@@ -106,11 +106,7 @@ func (r *recordChoice) wants(e *audit.Record) bool {
 const maxFromHub = 1_000_000
 
 func (r *recordChoice) fromHub(ctx context.Context, a *app) (*record, error) {
-	flag := r.hub
-	if flag == "auto" {
-		flag = ""
-	}
-	client, _, err := a.hubClient(flag)
+	client, _, err := a.hubClient(r.hub)
 	if err != nil {
 		return nil, err
 	}

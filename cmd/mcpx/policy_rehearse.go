@@ -43,12 +43,12 @@ that is a change for --fail-on-change.
 Exit codes: 0; 10 something changes or stays undecided, with --fail-on-change; 3 the record is not all that happened, with
 --fail-on-change; 1 failed; 2 the command line is wrong.`,
 		Example: `  mcpx policy test --replay ~/.local/state/mcpx/audit new.yaml
-  mcpx policy test --hub auto --since 7d --fail-on-change new.yaml`,
+  mcpx policy test --hub local --since 7d --fail-on-change new.yaml`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(r.log) == 0 && r.hub == "" {
-				return &exitError{exitUsage, errors.New("say what to ask about: --replay LOG, or --hub auto")}
+				return &exitError{exitUsage, errors.New("say what to ask about: --replay LOG, or --hub local")}
 			}
 			if len(args) == 1 {
 				a.configPath = args[0]
