@@ -141,7 +141,7 @@ func (c *collector) of(trace string) []toldSpan {
 // the milliseconds since the first and how long it took.
 func (c *collector) tree(trace string, times bool) string {
 	all := c.of(trace)
-	slices.SortFunc(all, func(a, b toldSpan) int { return int(int64(a.StartTimeUnixNano) - int64(b.StartTimeUnixNano)) }) //nolint:gosec // a test
+	slices.SortFunc(all, func(a, b toldSpan) int { return int(int64(a.StartTimeUnixNano) - int64(b.StartTimeUnixNano)) })
 	known := map[string]bool{}
 	for _, s := range all {
 		known[s.id()] = true
@@ -177,7 +177,7 @@ type handSpan struct {
 
 // end sends it.
 func (h handSpan) end() error {
-	h.span.EndTimeUnixNano = uint64(time.Now().UnixNano()) //nolint:gosec // after 1970
+	h.span.EndTimeUnixNano = uint64(time.Now().UnixNano())
 	text, err := proto.Marshal(&tracesto.ExportTraceServiceRequest{ResourceSpans: []*traces.ResourceSpans{{
 		Resource: &resource.Resource{Attributes: []*common.KeyValue{{
 			Key: "service.name", Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: h.service}},
@@ -188,7 +188,7 @@ func (h handSpan) end() error {
 		return err
 	}
 	client := http.Client{Timeout: 10 * time.Second}
-	answer, err := client.Post(h.collector+"/v1/traces", "application/x-protobuf", bytes.NewReader(text)) //nolint:noctx // it has a timeout
+	answer, err := client.Post(h.collector+"/v1/traces", "application/x-protobuf", bytes.NewReader(text))
 	if err != nil {
 		return err
 	}

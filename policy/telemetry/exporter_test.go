@@ -212,7 +212,7 @@ func TestCollectorThatIsDown(t *testing.T) {
 }
 
 // What sends nothing runs nothing.
-func TestNothingRunsWithoutAPlan(t *testing.T) { //nolint:paralleltest // it looks at the goroutines of the process
+func TestNothingRunsWithoutAPlan(t *testing.T) {
 	tel, err := Start(Plan{}, Options{Warn: func(text string, err error) { t.Error(text, err) }, Debug: func(string, error) {}})
 	if err != nil {
 		t.Fatal(err)

@@ -164,7 +164,7 @@ func TestSpans(t *testing.T) {
 			if below.StartTimeUnixNano < above.StartTimeUnixNano || below.EndTimeUnixNano != above.EndTimeUnixNano {
 				t.Errorf("the CLIENT span is not inside the SERVER span: %d-%d in %d-%d", below.StartTimeUnixNano, below.EndTimeUnixNano, above.StartTimeUnixNano, above.EndTimeUnixNano)
 			}
-			if took := time.Duration(above.EndTimeUnixNano - above.StartTimeUnixNano); took != 3*time.Second { //nolint:gosec // a test
+			if took := time.Duration(above.EndTimeUnixNano - above.StartTimeUnixNano); took != 3*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if want := "00-" + callersTrace + "-" + hex.EncodeToString(below.SpanId) + "-01"; parent != want || state != "rojo=1" {
