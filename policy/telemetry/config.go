@@ -70,9 +70,9 @@ func ownHeaders() []string {
 }
 
 func validHeader(name, value string) error {
-	const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" // RFC 9110, section 5.6.2
+	const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" // RFC 9110, section 5.6.2
 	switch {
-	case name == "" || strings.Trim(name, token) != "":
+	case name == "" || strings.Trim(name, tchar) != "":
 		return errors.New("is no header name")
 	case slices.Contains(ownHeaders(), strings.ToLower(name)):
 		return errors.New("is set by mcpx: remove it")

@@ -65,7 +65,7 @@ func (m message) span(s sdk.ReadOnlySpan) message {
 		m = m.bytes(4, above[:])
 	}
 	m = m.text(5, s.Name()).varint(6, spanKind(s.SpanKind())).fixed64(7, nanoseconds(s.StartTime())).fixed64(8, nanoseconds(s.EndTime()))
-	m = m.attributes(9, s.Attributes()).varint(10, uint64(max(0, s.DroppedAttributes()))) //nolint:gosec // not negative
+	m = m.attributes(9, s.Attributes()).varint(10, uint64(max(0, s.DroppedAttributes())))
 	if status := s.Status(); status.Code == codes.Error {
 		const isError = 2
 		m = m.inner(15, func(m message) message { return m.text(2, status.Description).varint(3, isError) })

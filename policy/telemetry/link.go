@@ -54,7 +54,7 @@ func newServer(k serverKey) *server {
 	s := &server{series: make(map[seriesKey]metric.MeasurementOption), targets: newNames(maxTargets), client: append(peer(k.inbound), name), outbound: append(peer(k.outbound), name)}
 	s.asked = s.outbound
 	if k.outbound.Address != "" {
-		s.asked = append(s.asked[:len(s.asked):len(s.asked)], attribute.String("server.address", shorten(k.outbound.Address, maxText)))
+		s.asked = append(slices.Clip(s.asked), attribute.String("server.address", shorten(k.outbound.Address, maxText)))
 		if k.outbound.Port != 0 {
 			s.asked = append(s.asked, attribute.Int("server.port", k.outbound.Port))
 		}

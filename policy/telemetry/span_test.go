@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -138,9 +139,7 @@ func TestSpans(t *testing.T) {
 			}
 
 			want := map[string]string{}
-			for key, value := range plain {
-				want[key] = value
-			}
+			maps.Copy(want, plain)
 			for key, value := range row.change {
 				want[key] = value
 				if value == "" {
@@ -178,9 +177,7 @@ func checkSpan(t *testing.T, s *traces.Span, kind traces.Span_SpanKind, name, pa
 	t.Helper()
 	want := map[string]string{}
 	for _, m := range []map[string]string{shared, own} {
-		for key, value := range m {
-			want[key] = value
-		}
+		maps.Copy(want, m)
 	}
 	if diff := cmp.Diff(want, flatten(map[string]string{}, s.Attributes)); diff != "" {
 		t.Errorf("attributes of the %v span (-want +got)\n%s", kind, diff)

@@ -127,7 +127,7 @@ func (m message) attributes(field int, all []attribute.KeyValue) message {
 
 // nanoseconds gives a time as OTLP has it.
 func nanoseconds(t time.Time) uint64 {
-	return uint64(max(0, t.UnixNano())) //nolint:gosec // not negative
+	return uint64(max(0, t.UnixNano()))
 }
 
 // A refusal is what a collector has not taken of a message, and why (ExportTracePartialSuccess and its likes). Zero, and no text:
