@@ -133,9 +133,10 @@ func eventsOf(found []store.Event) []dashboard.Event {
 }
 
 func eventOf(e *store.Event) dashboard.Event {
+	client, _ := nameAndVersion(e.ClientInfo)
 	return dashboard.Event{
 		Principal: e.Principal, Chain: e.Chain, Seq: e.Seq, Time: e.Time, Source: e.Source, Host: e.Host, User: e.User,
-		Server: e.Server, Client: e.Client, Kind: string(e.Kind), Method: e.Method, Target: e.Target, Decision: e.Decision,
+		Server: e.Server, Client: e.Client, ClientName: client, Kind: string(e.Kind), Method: e.Method, Target: e.Target, Decision: e.Decision,
 		Rule: e.Rule, Reason: e.Reason, Outcome: e.Outcome,
 		Shadow:  e.Decision == decisionAllow && strings.HasPrefix(e.Reason, policy.ShadowPrefix),
 		Latency: time.Duration(e.LatencyMS * float64(time.Millisecond)), HasLatency: e.Kind == audit.Outcome || e.LatencyMS != 0,

@@ -23,6 +23,7 @@ type fake struct {
 	text   string                // "": harmless
 	few    bool                  // as little as shows one of each
 	pinned []dashboard.PinServer // nil: made up
+	recent []dashboard.Event     // nil: made up
 
 	approved []string
 	err      error
@@ -71,7 +72,7 @@ func (f *fake) event(i int) dashboard.Event {
 	e := dashboard.Event{
 		Principal: f.name("ana@example.com"), Chain: f.name("host-7/files/0197a3c4-5b1e-7c2f-8d10-2f6a9b3c4d5e"), Seq: uint64(4000 - i),
 		Time: f.now.Add(-time.Duration(i*i*37+i*900) * time.Millisecond), Source: "wrap", Host: f.name("ana-laptop"), User: f.name("ana"),
-		Server: f.name(servers[i%len(servers)]), Client: f.name(clients[i%len(clients)]), Kind: "decision", Method: "tools/call",
+		Server: f.name(servers[i%len(servers)]), Client: f.name(clients[i%len(clients)]), ClientName: f.name("claude-code"), Kind: "decision", Method: "tools/call",
 		Target: f.name(tools[i%len(tools)]), Decision: "allow", Rule: f.name("allow[0]"), RequestID: f.name(fmt.Sprint(100 + i)),
 		Session: f.name("s-1"), TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", BytesIn: 214, Era: f.name("2026-07-28"), EventID: f.name("0197a3c4"),
 		Args: `{"path":"/home/ana/notes/` + "todo.md" + `","depth":2,"filters":[],"options":{"follow":false,"encoding":"utf-8"}}`,
@@ -97,6 +98,9 @@ func (f *fake) event(i int) dashboard.Event {
 }
 
 func (f *fake) events(n int) []dashboard.Event {
+	if f.recent != nil {
+		return f.recent
+	}
 	if f.few {
 		n = min(n, 11)
 	}

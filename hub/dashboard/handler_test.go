@@ -288,3 +288,31 @@ func BenchmarkTick(b *testing.B) {
 		dashboard.AppendTick(noon, tick)
 	}
 }
+
+// Whoever uses a wrapper has not logged in to a hub as a client: the list says what the client calls itself.
+func TestClientOfAWrapper(t *testing.T) {
+	f := &fake{now: noonClock()}
+	for _, test := range []struct {
+		event dashboard.Event
+		want  []string // in the row, in this order
+	}{
+		{dashboard.Event{Client: "ci-bot", ClientName: "opencode"}, []string{"client=ci-bot", "opencode"}},
+		{dashboard.Event{ClientName: "claude-code"}, []string{"claude-code"}},
+		{dashboard.Event{Kind: "lifecycle", Reason: "server_started"}, []string{"server_started"}},
+	} {
+		f.recent = []dashboard.Event{test.event}
+		page := do(f, httptest.NewRequest("GET", "/dashboard/search", nil)).Body.String()
+		rest := page[strings.Index(page, "<tbody>"):]
+		for _, want := range test.want {
+			_, after, found := strings.Cut(rest, want)
+			if !found {
+				t.Errorf("%+v: %q is not in its row:\n%s", test.event, want, rest)
+			}
+			rest = after
+		}
+		live := do(f, httptest.NewRequest("GET", "/dashboard", nil)).Body.String()
+		if _, rows, _ := strings.Cut(live, `id="live-rows"`); !strings.Contains(rows, test.want[0]) {
+			t.Errorf("%+v: %q is not in the live list", test.event, test.want[0])
+		}
+	}
+}

@@ -42,9 +42,13 @@ func liveRowOf(now time.Time, e Event) liveRow {
 	} else {
 		add("server", e.Server, serverPath(e.Server))
 	}
-	add("subject", v.Subject, v.About)
+	if v.Subject == "" {
+		add("subject", e.Reason, "") // such as what a wrapper says of its own life
+	} else {
+		add("subject", v.Subject, v.About)
+	}
 	if e.Client == "" {
-		add("client", "", "")
+		add("client", e.ClientName, "")
 	} else {
 		add("client", e.Client, searchPath(Query{Client: e.Client}))
 	}

@@ -147,6 +147,7 @@ type Event struct {
 	Time                                       time.Time
 	Source, Host, User                         string
 	Server, Client, Kind, Method               string
+	ClientName                                 string // as the MCP client calls itself; Client is who it is to a hub that it has logged in to
 	Target, Decision, Rule, Reason, Outcome    string
 	Shadow                                     bool // allowed, but would have been denied
 	Latency                                    time.Duration
