@@ -7,8 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDiff bounds the work of one comparison: the product of the numbers of words.
-const maxDiff = 1 << 20
+// Bounds of the work of one comparison, and of all that are on one page: the products of the numbers of words. A million takes
+// about 10 ms, and whoever has a hub token can propose thousands of changes.
+const (
+	maxDiff     = 1 << 20
+	maxPageDiff = 16 << 20
+)
 
 // maxChance is how many bytes between two changes are taken to be the same by chance.
 const maxChance = 5
@@ -27,7 +31,12 @@ type change struct {
 	Cut      bool // one side is longer than a page shows
 }
 
-func changeOf(c Change) change {
+// A comparer lays out the changes of one page.
+type comparer struct {
+	done int // work
+}
+
+func (k *comparer) lay(c Change) change {
 	laid := change{Path: c.Path, Word: "changed", Cut: len(c.Old) > maxText || len(c.New) > maxText}
 	was, is := clip(c.Old, maxText), clip(c.New, maxText)
 	switch {
@@ -38,7 +47,7 @@ func changeOf(c Change) change {
 		laid.Word = "removed"
 		laid.Old = []part{{Text: was}}
 	default:
-		laid.Old, laid.New = compare(words(was), words(is))
+		laid.Old, laid.New = k.compare(words(was), words(is))
 	}
 	return laid
 }
@@ -81,8 +90,9 @@ func classOf(r rune) class {
 	return other
 }
 
-// compare marks the words that are on one side alone. Texts that are too long to compare word by word are compared from both ends.
-func compare(was, is []string) (old, now []part) {
+// compare marks the words that are on one side alone. Texts that are too long to compare word by word, and those after too much work,
+// are compared from both ends.
+func (k *comparer) compare(was, is []string) (old, now []part) {
 	head := 0
 	for head < len(was) && head < len(is) && was[head] == is[head] {
 		head++
@@ -92,7 +102,7 @@ func compare(was, is []string) (old, now []part) {
 		tail++
 	}
 	a, b := was[head:len(was)-tail], is[head:len(is)-tail]
-	keepA, keepB := common(a, b)
+	keepA, keepB := k.common(a, b)
 
 	side := func(all, middle []string, keep []bool) []part {
 		var parts partList
@@ -107,11 +117,13 @@ func compare(was, is []string) (old, now []part) {
 }
 
 // common finds a longest sequence of words that both sides have, and says which words of each side belong to it.
-func common(a, b []string) (inA, inB []bool) {
+func (k *comparer) common(a, b []string) (inA, inB []bool) {
 	inA, inB = make([]bool, len(a)), make([]bool, len(b))
-	if len(a)*len(b) > maxDiff {
+	work := len(a) * len(b)
+	if work > maxDiff || k.done+work > maxPageDiff {
 		return inA, inB
 	}
+	k.done += work
 	width := len(b) + 1
 	length := make([]int32, (len(a)+1)*width) // of the longest that a[i:] and b[j:] have
 	for i, was := range slices.Backward(a) {

@@ -58,8 +58,12 @@ func (h *handler) pins(ctx context.Context, r *http.Request) (view, error) {
 		}
 	}
 	digest := r.URL.Query().Get("approved")
+	var k *comparer // the list of all servers tells no changes
+	if one {
+		k = new(comparer)
+	}
 	for _, s := range found {
-		laid := pinServerOf(h.now(), s)
+		laid := pinServerOf(h.now(), s, k)
 		for _, name := range laid.Settled {
 			for _, c := range name.Candidates {
 				if c.Approved && c.Digest == digest && digest != "" {
@@ -72,7 +76,8 @@ func (h *handler) pins(ctx context.Context, r *http.Request) (view, error) {
 	return view{"pins", page}, nil
 }
 
-func pinServerOf(now time.Time, s PinServer) pinServer {
+// pinServerOf lays out a server, with the changes of its definitions if there is a comparer.
+func pinServerOf(now time.Time, s PinServer, k *comparer) pinServer {
 	laid := pinServer{PinServer: s, Path: pinsPath(s.Name)}
 	for _, n := range s.Names {
 		name := pinName{PinName: n, Word: "approved"}
@@ -80,8 +85,10 @@ func pinServerOf(now time.Time, s PinServer) pinServer {
 			candidate := pinCandidate{
 				PinCandidate: c, Server: s.Name, FirstSeen: stampOf(now, c.First), LastSeen: stampOf(now, c.Last), ApprovedOn: stampOf(now, c.ApprovedAt),
 			}
-			for _, each := range c.Changes {
-				candidate.Changes = append(candidate.Changes, changeOf(each))
+			if k != nil {
+				for _, each := range c.Changes {
+					candidate.Changes = append(candidate.Changes, k.lay(each))
+				}
 			}
 			candidate.place(n)
 			candidate.Label = candidate.Button() + ": " + n.Kind + " " + plain(clip(n.Name, maxShort)) + ", " + plain(clip(c.Digest, maxShort))

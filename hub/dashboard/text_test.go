@@ -84,7 +84,7 @@ func FuzzText(f *testing.F) {
 		if json.Valid([]byte(text)) && squeezed(t, indented(text)) != squeezed(t, text) {
 			t.Fatalf("laid out, %s became %s", text, indented(text))
 		}
-		old, now := compare(words(text), words("same "+text+" end"))
+		old, now := new(comparer).compare(words(text), words("same "+text+" end"))
 		if joined(old) != text || joined(now) != "same "+text+" end" {
 			t.Fatalf("compared, %q became %q and %q", text, joined(old), joined(now))
 		}
@@ -129,7 +129,7 @@ func TestCompareMarksWhatChanged(t *testing.T) {
 		{"all", "a", "b", "[a]", "[b]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			old, now := compare(words(test.was), words(test.is))
+			old, now := new(comparer).compare(words(test.was), words(test.is))
 			if got := bracketed(old); got != test.old {
 				t.Errorf("old: got %q, want %q", got, test.old)
 			}
@@ -155,8 +155,27 @@ func bracketed(parts []part) string {
 // Texts of any size are compared with bounded work.
 func TestCompareIsBounded(t *testing.T) {
 	was, is := strings.Repeat("a b ", maxText/4), strings.Repeat("c d ", maxText/4)
-	laid := changeOf(Change{Path: "x", Old: was + was, New: is[:maxText/2] + "e"})
+	laid := new(comparer).lay(Change{Path: "x", Old: was + was, New: is[:maxText/2] + "e"})
 	if !laid.Cut || len(laid.Old) != 1 || !laid.Old[0].Changed || len(laid.Old[0].Text) > maxText {
 		t.Errorf("got cut %v and %d parts", laid.Cut, len(laid.Old))
+	}
+}
+
+// So are those of one page, however many there are: each marks less, and none leaves text out.
+func TestAPageOfChangesIsBounded(t *testing.T) {
+	side := func(odd string) string { return strings.Repeat("+-", 250) + odd + strings.Repeat("*/", 250) + odd }
+	k := new(comparer)
+	for i := range 3 * maxPageDiff / maxDiff {
+		c := Change{Path: "x", Old: "a" + side("!") + "b", New: "c" + side("?") + "d"}
+		laid := k.lay(c)
+		if joined(laid.Old) != c.Old || joined(laid.New) != c.New {
+			t.Fatalf("change %d is shown as %q and %q", i, joined(laid.Old), joined(laid.New))
+		}
+		if i == 0 && len(laid.Old) == 1 {
+			t.Error("the first is not compared word by word")
+		}
+	}
+	if k.done > maxPageDiff {
+		t.Errorf("%d pairs were compared, more than %d", k.done, maxPageDiff)
 	}
 }
