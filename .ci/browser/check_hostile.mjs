@@ -120,7 +120,7 @@ async function visit(page, path) {
   const status = answer.status();
   if (![200, 400, 404].includes(status)) throw new Error(`${path}: status ${status}`);
   if (status !== 200) page.faults = page.faults.filter((fault) => !/Failed to load resource: .* status of 40[04]/.test(fault));
-  const found = await page.evaluate(inspect);
+  const found = await page.evaluate(inspect).catch((err) => Promise.reject(new Error(`${path}: ${err.message}`)));
   if (page.url() !== address) throw new Error(`${path}: the page has gone to ${page.url()}`);
   if (found.frames) throw new Error(`${path}: there are frames`);
   if (found.bad.length) throw new Error(`${path}: ${found.bad.join('; ')}`);
