@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,12 +64,15 @@ func (a *app) learn(ctx context.Context, choice *recordChoice, paths []string, t
 	for _, why := range lesson.Incomplete {
 		a.complain(fmt.Errorf("not complete: %s", why))
 	}
+	text := lesson.YAML()
 	if a.json {
-		err = a.printJSON(lesson)
-	} else {
-		err = a.put(to, force, lesson.YAML())
+		var b bytes.Buffer
+		if err := (&app{out: &b}).printJSON(lesson); err != nil {
+			return err
+		}
+		text = b.Bytes()
 	}
-	if err != nil {
+	if err := a.put(to, force, text); err != nil {
 		return err
 	}
 	if to != "" {
@@ -104,6 +109,13 @@ func (r *record) learn() (*learn.Lesson, error) {
 		if check.Refused > 0 && learner.Relax(check) {
 			continue
 		}
+		lesson.Servers = slices.DeleteFunc(lesson.Servers, func(s learn.Server) bool {
+			if serverName.MatchString(s.Name) {
+				return false
+			}
+			lesson.Incomplete = append(lesson.Incomplete, fmt.Sprintf("server %q has %s, but no configuration can name it", s.Name, count(s.Calls, "call")))
+			return true
+		})
 		lesson.Incomplete = append(lesson.Incomplete, r.flaws...)
 		if unread > 0 {
 			lesson.Incomplete = append(lesson.Incomplete, count(unread, "line")+" of the record cannot be read: see mcpx audit verify")

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,9 @@ type record struct {
 	events iter.Seq2[*audit.Record, error]
 	flaws  []string // why it is not all that happened
 }
+
+// maxFlaws is how many flaws of a record are told. What follows the first few seldom says more.
+const maxFlaws = 5
 
 // open finds the record and checks that it is what was written.
 func (r *recordChoice) open(ctx context.Context, a *app, paths []string) (*record, error) {
@@ -87,9 +91,8 @@ func (r *recordChoice) open(ctx context.Context, a *app, paths []string) (*recor
 			}
 		}
 	}}
-	const shown = 5
 	for i, p := range result.Problems {
-		if i == shown {
+		if i == maxFlaws {
 			out.flaws = append(out.flaws, fmt.Sprintf("%d more problems: see mcpx audit verify", len(result.Problems)-i))
 			break
 		}
@@ -111,7 +114,10 @@ func (r *recordChoice) fromHub(ctx context.Context, a *app) (*record, error) {
 		return nil, err
 	}
 	search := uplink.Search{Since: r.since.Time, Until: r.until.Time, Limit: uplink.MaxFound}
-	var all []*audit.Record
+	if !strings.Contains(r.server, "*") {
+		search.Server = r.server
+	}
+	var lines []string // the newest first
 	out := &record{}
 	for {
 		page, err := client.Events(ctx, search)
@@ -123,26 +129,24 @@ func (r *recordChoice) fromHub(ctx context.Context, a *app) (*record, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read an event of chain %q: %w", found.Chain, err)
 			}
-			if found.Flaw != "" && len(out.flaws) < 5 {
+			if found.Flaw != "" && len(out.flaws) < maxFlaws {
 				out.flaws = append(out.flaws, fmt.Sprintf("%s at event %d of chain %s of %s", found.Flaw, e.Seq, found.Chain, found.Principal))
 			}
-			if r.wants(e) {
-				all = append(all, e)
+			if r.wants(e) && (e.Kind == audit.Decision || e.Kind == audit.Outcome) {
+				lines = append(lines, found.Line)
 			}
 		}
 		if page.Next == "" {
 			break
 		}
-		if len(all) > maxFromHub {
+		if len(lines) > maxFromHub {
 			return nil, fmt.Errorf("the hub has more than %d such events: choose fewer with --since or --server", maxFromHub)
 		}
 		search.Before = page.Next
 	}
-	slices.Reverse(all)
-	slices.SortStableFunc(all, func(x, y *audit.Record) int { return x.Time.Compare(y.Time) })
 	out.events = func(yield func(*audit.Record, error) bool) {
-		for _, e := range all {
-			if !yield(e, nil) {
+		for _, line := range slices.Backward(lines) {
+			if !yield(audit.Parse([]byte(line))) {
 				return
 			}
 		}

@@ -34,8 +34,9 @@ func (a *app) policyTestCommand() *cobra.Command {
 		Use:   "test --replay LOG [FILE]",
 		Short: "Say which past calls a policy would decide otherwise",
 		Long: `Test asks the policies of FILE, or of the configuration in use, about every decision in LOG, an audit log (a file or folder;
---replay may be given several times), or with --hub about what all wrappers have sent, and counts what would change. What pins,
-rate limits or the protocol decided is left out. A policy in shadow mode is asked as if it were enforced.
+--replay may be given several times), or with --hub about what all wrappers have sent, and counts what would change: calls that
+passed and would be denied, and the other way round. What pins, rate limits or the protocol decided is left out. A policy in shadow
+mode is asked as if it were enforced; what shadow mode has told of in the record has passed.
 
 Where a rule asks for arguments that the log does not have (audit.args: hash or off, or redacted ones), the decision stays undecided:
 that is a change for --fail-on-change.
@@ -72,6 +73,7 @@ type tally struct {
 	Target       string    `json:"target,omitempty"`
 	Same         int       `json:"same"`
 	NewlyDenied  int       `json:"newly_denied"`
+	Rehearsed    int       `json:"newly_denied_as_shadow_mode_told,omitempty"`
 	NewlyAllowed int       `json:"newly_allowed"`
 	Undecided    int       `json:"undecided"`
 	NotThePolicy int       `json:"not_the_policy,omitempty"`
@@ -95,6 +97,7 @@ type rehearsed struct {
 	Decisions    int      `json:"decisions"`
 	Same         int      `json:"same"`
 	NewlyDenied  int      `json:"newly_denied"`
+	Rehearsed    int      `json:"newly_denied_as_shadow_mode_told,omitempty"`
 	NewlyAllowed int      `json:"newly_allowed"`
 	Undecided    int      `json:"undecided"`
 	NotThePolicy int      `json:"not_the_policy"`
@@ -141,15 +144,15 @@ func (c *config) replay(record *record, q *rehearsal) (*rehearsed, error) {
 	engines := map[who]*policy.Engine{}
 	var failed error
 	replay := learn.Replay{Engine: func(server, client string) *policy.Engine {
+		if _, named := c.Clients[client]; !named {
+			client = ""
+		}
 		key := who{server, client}
 		e, ok := engines[key]
 		if ok {
 			return e
 		}
 		if _, known := c.server(server); known {
-			if _, named := c.Clients[client]; !named {
-				client = ""
-			}
 			var err error
 			if _, e, err = c.engine(server, client); err != nil {
 				failed = err
@@ -161,6 +164,11 @@ func (c *config) replay(record *record, q *rehearsal) (*rehearsed, error) {
 	out := &rehearsed{Incomplete: record.flaws, Targets: []*tally{}}
 	all := map[[3]string]*tally{}
 	unread, unknown := 0, map[string]int{}
+	for e, err := range record.events {
+		if err == nil {
+			replay.Know(e)
+		}
+	}
 	for e, err := range record.events {
 		if err != nil {
 			unread++
@@ -212,6 +220,10 @@ func (out *rehearsed) count(all map[[3]string]*tally, r learn.Replayed, c *confi
 		out.NewlyDenied++
 		t.NewlyDenied++
 		change = "denied"
+		if r.Rehearsed {
+			out.Rehearsed++
+			t.Rehearsed++
+		}
 	case learn.NewlyAllowed:
 		out.NewlyAllowed++
 		t.NewlyAllowed++
@@ -254,6 +266,9 @@ func (out *rehearsed) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d as before, %d would be denied, %d would be allowed, %d undecided; %d not the policy's\n",
 		count(out.Decisions, "decision"), out.Same, out.NewlyDenied, out.NewlyAllowed, out.Undecided, out.NotThePolicy)
+	if out.Rehearsed > 0 {
+		fmt.Fprintf(&b, "shadow mode has told of %d of those that would be denied\n", out.Rehearsed)
+	}
 	for _, t := range out.Targets {
 		if t.changes() == 0 {
 			continue

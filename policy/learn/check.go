@@ -12,20 +12,21 @@ import (
 type Check struct {
 	pairs   pairs
 	engines map[string]*policy.Engine
-	bad     map[string]bool // by server and rule
+	rules   map[string]map[string]policy.ToolRule // of each server
+	bad     map[string]bool                       // parts of policies
 	Passed  int
 	Refused int
 }
 
 // NewCheck returns a check of a lesson. It fails where the lesson is no policy.
 func NewCheck(l *Lesson) (*Check, error) {
-	c := &Check{engines: map[string]*policy.Engine{}, bad: map[string]bool{}}
+	c := &Check{engines: map[string]*policy.Engine{}, rules: map[string]map[string]policy.ToolRule{}, bad: map[string]bool{}}
 	for _, s := range l.Servers {
 		e, err := policy.Compile(s.Policy)
 		if err != nil {
 			return nil, fmt.Errorf("what was learnt of server %q: %w", s.Name, err)
 		}
-		c.engines[s.Name] = e
+		c.engines[s.Name], c.rules[s.Name] = e, s.Policy.ToolRules
 	}
 	return c, nil
 }
@@ -57,22 +58,32 @@ func (c *Check) Add(r *audit.Record) {
 
 // blame notes which part of a lesson is too narrow for a call.
 func (c *Check) blame(r *audit.Record, rule string) {
-	at := "tool_rules." + policy.Literal(r.Target)
-	rest, ok := strings.CutPrefix(rule, "policy."+at+".args.")
-	if !ok {
-		c.bad[r.Server+"\x00"+at] = true
+	name := policy.Literal(r.Target)
+	made, ok := c.rules[r.Server][name]
+	if !ok || r.Method != "tools/call" {
 		return
 	}
-	arg := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
-	c.bad[r.Server+"\x00"+at+".args."+arg] = true
+	at := "tool_rules." + name
+	rest, _ := strings.CutPrefix(rule, "policy."+at+".args.")
+	if arg := rest[:max(strings.LastIndexByte(rest, '.'), 0)]; arg != "" {
+		if _, ok := made.Args[arg]; ok {
+			at += ".args." + arg
+		}
+	}
+	c.bad[part(r.Server, at)] = true
 }
 
-// Relax widens what the check has found to be too narrow, and reports whether that was anything new.
+// maxRelaxed is more than there are rules for one argument.
+const maxRelaxed = 8
+
+// Relax widens what the check has found to be too narrow, and reports whether there was anything left to widen.
 func (l *Learner) Relax(c *Check) bool {
 	more := false
 	for part := range c.bad {
-		more = more || !l.relaxed[part]
-		l.relaxed[part] = true
+		if l.relaxed[part] < maxRelaxed {
+			l.relaxed[part]++
+			more = true
+		}
 	}
 	return more
 }
@@ -90,7 +101,7 @@ func judge(e *policy.Engine, r *audit.Record, args []byte) (d policy.Decision, k
 		return e.Call(target, args), true
 	case m.Target == policy.PromptTarget:
 		return e.Prompt(target), true
-	case m.Target == policy.ResourceTarget:
+	case m.Target == policy.ResourceTarget, m.Target == policy.SubscriptionsTarget && r.Target != "":
 		return e.Resource(target), true
 	case m.Target == policy.RefTarget && hasScheme(r.Target):
 		return e.Template(target), true

@@ -9,11 +9,6 @@ import (
 	"github.com/rohitgs28/mcpx/policy"
 )
 
-const (
-	fewURIs    = 8  // that are listed one by one
-	maxFolderP = 20 // patterns of folders of resources
-)
-
 // conclude makes a policy of what was seen of a server.
 func (l *Learner) conclude(name string, s *server) Server {
 	out := Server{Name: name, Notes: map[string]string{}, Calls: s.calls}
@@ -26,7 +21,9 @@ func (l *Learner) conclude(name string, s *server) Server {
 	for what, n := range s.refused {
 		out.Left = append(out.Left, fmt.Sprintf("%s, denied %s by %s", what[0], times(n), what[1]))
 	}
-	slices.Sort(out.Left)
+	if slices.Sort(out.Left); s.unlisted > 0 {
+		out.Left = append(out.Left, fmt.Sprintf("and %d more that were denied", s.unlisted))
+	}
 	return out
 }
 
@@ -69,45 +66,61 @@ func (out *Server) tools(l *Learner, s *server) {
 }
 
 // toolRule makes the rule of a tool. known: there is something to say.
-func (out *Server) toolRule(l *Learner, name string, t *tool) (rule policy.ToolRule, known bool) {
+func (out *Server) toolRule(l *Learner, name string, t *tool) (made policy.ToolRule, known bool) {
 	at := "tool_rules." + policy.Literal(name)
-	note := fmt.Sprintf("called %s", times(t.calls))
+	unknown := t.untold(l.lesson.tells)
+	note := "called " + times(t.calls)
 	if t.failed > 0 {
 		note += fmt.Sprintf("; %d more failed, and are not learnt from", t.failed)
+	}
+	if t.open > 0 {
+		note += fmt.Sprintf("; how %d more ended is not in the log", t.open)
 	}
 	if t.shadowed > 0 {
 		note += fmt.Sprintf("; shadow mode told of %d that a policy would have denied", t.shadowed)
 	}
-	if t.unknown > 0 {
-		note += fmt.Sprintf("; the arguments of %d are not in the log", t.unknown)
-		l.lesson.incomplete("the log does not have the arguments of all calls: record them with audit.args: redacted, or full")
+	if unknown > 0 {
+		note += fmt.Sprintf("; the arguments of %d are not in the log, so any pass", unknown)
+		l.lesson.incomplete("the log does not have the arguments of all calls: record them with audit.args: redacted, or full (over 64 KiB they are never recorded)")
 	}
-	out.Notes[at] = note
-	if t.unknown > 0 || l.relaxed[out.Name+"\x00"+at] {
-		return rule, false
+	defer func() { out.Notes[at] = note }()
+	switch {
+	case unknown > 0:
+		return made, false
+	case l.relaxed[part(out.Name, at)] > 0:
+		note += "; no rule says what their arguments have in common"
+		return made, false
 	}
-	rule.DenyUnknownArgs = true
+	made.DenyUnknownArgs = true
 	for arg, a := range t.args {
 		key := pointer(arg)
 		here := at + ".args." + key
-		constraint, note := a.constraint(t.calls)
-		if l.relaxed[out.Name+"\x00"+here] {
-			constraint, note = policy.Constraint{}, "what was seen does not pass a rule that says what it has in common"
+		r, ok := a.rule(key, t.calls, l.relaxed[part(out.Name, here)])
+		if !ok {
+			made.DenyUnknownArgs = false
+			note += "; unknown arguments pass, since no rule can spell the name of one that was used"
+			continue
 		}
-		if rule.Args == nil {
-			rule.Args = map[string]policy.Constraint{}
+		if made.Args == nil {
+			made.Args = map[string]policy.Constraint{}
 		}
-		rule.Args[key] = constraint
-		if note != "" {
-			out.Notes[here] = note
+		made.Args[key] = r.Constraint
+		if r.note != "" {
+			out.Notes[here] = r.note
 		}
 	}
-	if err := (policy.Config{ToolRules: map[string]policy.ToolRule{policy.Literal(name): rule}}).Validate(); err != nil {
-		out.Notes[at] += "; its arguments have names that no rule can spell"
-		return policy.ToolRule{}, false
+	if !made.DenyUnknownArgs { // then a name alone asks for nothing, which is refused
+		maps.DeleteFunc(made.Args, func(key string, c policy.Constraint) bool { return !valid(policy.ToolRule{Args: map[string]policy.Constraint{key: c}}) })
 	}
-	return rule, true
+	return made, made.DenyUnknownArgs || len(made.Args) > 0
 }
+
+func valid(r policy.ToolRule) bool {
+	return policy.Config{ToolRules: map[string]policy.ToolRule{"tool": r}}.Validate() == nil
+}
+
+// part names a part of a server's policy.
+func part(server, at string) string { return server + "\x00" + at }
 
 // passes reports whether a policy compiles and allows what is asked.
 func passes(c policy.Config, ask func(*policy.Engine) policy.Decision) bool {
@@ -131,36 +144,25 @@ func (out *Server) resources(s *server) {
 	out.leaveOut(s.resources, "resource", func(uri string) bool {
 		return passes(policy.Config{AllowResources: []string{policy.Literal(uri)}}, func(e *policy.Engine) policy.Decision { return e.Resource([]byte(uri)) })
 	})
-	for uri := range s.templates {
-		c.AllowResources = append(c.AllowResources, policy.Literal(uri))
-	}
-	folders := map[string]bool{}
-	for uri := range s.resources {
-		folders[uri[:strings.LastIndexByte(uri, '/')+1]] = true
-	}
-	switch {
-	case len(s.resources) == 0 && len(s.templates) == 0:
+	if len(s.resources) == 0 && len(s.templates) == 0 {
 		c.DenyResources = []string{"**"}
 		out.Notes["deny_resources"] = "no resource was read"
 		return
-	case len(s.resources) <= fewURIs || folders[""]:
-		for uri := range s.resources {
-			c.AllowResources = append(c.AllowResources, policy.Literal(uri))
-		}
-	default:
-		for folder := range folders {
-			c.AllowResources = append(c.AllowResources, policy.Literal(folder)+"*")
-		}
-		if len(folders) > maxFolderP {
-			c.AllowResources = []string{policy.Literal(sharedURI(folders)) + "**"}
-		}
+	}
+	c.AllowResources = urisOf(s.resources)
+	for uri := range s.templates {
+		c.AllowResources = append(c.AllowResources, policy.Literal(uri))
 	}
 	slices.Sort(c.AllowResources)
 	reads := 0
 	for _, n := range s.resources {
 		reads += n
 	}
-	out.Notes["allow_resources"] = fmt.Sprintf("%s, read %s", count(len(s.resources), "URI"), times(reads))
+	note := fmt.Sprintf("%s, read %s", count(len(s.resources), "URI"), times(reads))
+	if s.listened > 0 {
+		note += "; of each subscriptions/listen the log has one resource"
+	}
+	out.Notes["allow_resources"] = note
 }
 
 // leaveOut takes out the names that no rule can allow.
@@ -171,18 +173,6 @@ func (out *Server) leaveOut(names map[string]int, kind string, can func(string) 
 			delete(names, name)
 		}
 	}
-}
-
-// sharedURI is the longest beginning of all folders that ends with a slash.
-func sharedURI(folders map[string]bool) string {
-	shared, first := "", true
-	for folder := range folders {
-		if first {
-			shared, first = folder, false
-		}
-		shared = shared[:common(shared, folder)]
-	}
-	return shared[:strings.LastIndexByte(shared, '/')+1]
 }
 
 // names fills in prompts, methods and what the server asked for.

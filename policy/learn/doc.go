@@ -6,6 +6,7 @@ package learn
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -20,12 +21,18 @@ const (
 	missing                  // nothing: there were none, or audit.args was off
 )
 
+// largeArgs is the length of a message from which its arguments may be missing because they were hashed after it was forwarded: its
+// outcome has the hash.
+const largeArgs = 64 << 10
+
 // redactedValue stands in a log for the value of an argument with a secret name.
 const redactedValue = `"<redacted>"`
 
 // arguments tells how the log has the arguments of a call.
 func arguments(r *audit.Record) recorded {
 	switch {
+	case len(r.Args) == 0 && r.BytesIn > largeArgs:
+		return hashed
 	case len(r.Args) == 0:
 		return missing
 	case bytes.HasPrefix(r.Args, []byte(`"sha256:`)):
@@ -35,7 +42,17 @@ func arguments(r *audit.Record) recorded {
 	}
 }
 
+// tells reports whether an event shows that its instance records arguments, or their hashes.
+func tells(r *audit.Record) bool {
+	return r.Kind == audit.Decision && r.Method == "tools/call" && len(r.Args) > 0
+}
+
 // rehearsed reports whether a decision allows what a rule in shadow mode would have denied.
 func rehearsed(r *audit.Record) bool {
 	return r.Decision == "allow" && strings.HasPrefix(r.Reason, shadowPrefix)
 }
+
+// isCut reports whether the log has only the beginning of a target.
+func isCut(target string) bool { return cutEnd.MatchString(target) }
+
+var cutEnd = regexp.MustCompile(`…\(\+[0-9]+ bytes\)$`)

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -47,9 +49,28 @@ func (s *script) call(tool, args, outcome string) {
 }
 
 func (s *script) use(method, target string) {
-	id := len(s.all) + 1
-	s.add(fmt.Sprintf(`"request_id":%d,"method":%q,"target":%q,"decision":"allow","rule":"default","kind":"decision"`, id, method, target))
-	s.add(fmt.Sprintf(`"request_id":%d,"method":%q,"target":%q,"outcome":"ok","latency_ms":1,"kind":"outcome"`, id, method, target))
+	id, m, to := len(s.all)+1, jsonrpc.AppendString(nil, method), jsonrpc.AppendString(nil, target)
+	s.add(fmt.Sprintf(`"request_id":%d,"method":%s,"target":%s,"decision":"allow","rule":"default","kind":"decision"`, id, m, to))
+	s.add(fmt.Sprintf(`"request_id":%d,"method":%s,"target":%s,"outcome":"ok","latency_ms":1,"kind":"outcome"`, id, m, to))
+}
+
+// offer adds a call with arguments that may be none of a log. It reports whether they are.
+func (s *script) offer(tool, args string) bool {
+	s.t.Helper()
+	if len(args) == 0 || args[0] != '{' || !jsontext.Value(args).IsValid() {
+		return false
+	}
+	s.call(tool, args, "ok")
+	return true
+}
+
+func valid8(all ...string) bool {
+	for _, text := range all {
+		if !utf8.ValidString(text) || len(text) > 1000 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *script) deny(tool, rule string) {
@@ -63,7 +84,7 @@ func (s *script) learn() (*Lesson, *Check) {
 	for _, r := range s.all {
 		l.Add(r)
 	}
-	for range 10 {
+	for range 20 {
 		lesson := l.Lesson()
 		check, err := NewCheck(lesson)
 		if err != nil {
@@ -83,12 +104,12 @@ func (s *script) learn() (*Lesson, *Check) {
 func TestWhatIsLearnt(t *testing.T) {
 	s := &script{t: t}
 	for i, name := range []string{"a.txt", "b/c.txt", "b/d.txt"} {
-		s.call("read", fmt.Sprintf(`{"path":"/nonexistent/work/%s","head":%d}`, name, 10*i), "ok")
+		s.call("read", fmt.Sprintf(`{"path":"/nonexistent/ann/work/%s","head":%d}`, name, 10*i), "ok")
 	}
 	s.call("read", `{"path":"/etc/shadow"}`, "tool_error")
 	for range 4 {
-		s.call("list", `{"path":"/nonexistent/work","sort":"name","all":true}`, "ok")
-		s.call("list", `{"path":"/nonexistent/work","sort":"size"}`, "ok")
+		s.call("list", `{"path":"/nonexistent/ann/work","sort":"name","all":true}`, "ok")
+		s.call("list", `{"path":"/nonexistent/ann/work","sort":"size"}`, "ok")
 	}
 	s.call("fetch", `{"url":"https://example.com/a?b=c"}`, "ok")
 	s.call("fetch", `{"url":"https://docs.example.com/x","options":{"deep":[1]}}`, "timeout")
@@ -98,7 +119,7 @@ func TestWhatIsLearnt(t *testing.T) {
 	s.call("interrupted", `{}`, "")
 	s.deny("rm", "policy.deny_tools[0]")
 	s.deny("rm", "policy.deny_tools[0]")
-	s.use("resources/read", "file:///nonexistent/work/a.txt")
+	s.use("resources/read", "file:///nonexistent/ann/work/a.txt")
 	s.use("prompts/get", "ask")
 	s.use("vendor/x", "")
 	s.add(`"request_id":"r","method":"roots/list","decision":"allow","rule":"default","kind":"decision"`)
@@ -111,14 +132,14 @@ func TestWhatIsLearnt(t *testing.T) {
 	want := policy.Config{
 		AllowTools: []string{"fetch", "list", "query", "read"},
 		ToolRules: map[string]policy.ToolRule{
-			"read": {DenyUnknownArgs: true, Args: map[string]policy.Constraint{"path": {Within: policy.Strings{"/nonexistent/work"}}, "head": {Min: "0", Max: "20", Required: true}}},
+			"read": {DenyUnknownArgs: true, Args: map[string]policy.Constraint{"path": {Within: policy.Strings{"/nonexistent/ann/work"}}, "head": {Min: "0", Max: "20", Required: true}}},
 			"list": {DenyUnknownArgs: true, Args: map[string]policy.Constraint{
-				"path": {Within: policy.Strings{"/nonexistent"}}, "sort": {OneOf: policy.Scalars{`"name"`, `"size"`}, Required: true}, "all": {OneOf: policy.Scalars{"true"}},
+				"path": {Within: policy.Strings{"/nonexistent/ann/work"}}, "sort": {OneOf: policy.Scalars{`"name"`, `"size"`}, Required: true}, "all": {OneOf: policy.Scalars{"true"}},
 			}},
 			"fetch": {DenyUnknownArgs: true, Args: map[string]policy.Constraint{"url": {HostIn: policy.Strings{"docs.example.com", "example.com"}, Required: true}, "options": {}}},
 			"query": {DenyUnknownArgs: true, Args: map[string]policy.Constraint{"sql": {Prefix: &prefix, MaxLen: &length, Required: true}, "token": {Required: true}}},
 		},
-		AllowResources: []string{"file:///nonexistent/work/a.txt"},
+		AllowResources: []string{"file:///nonexistent/ann/work/a.txt"},
 		AllowPrompts:   []string{"ask"},
 		AllowMethods:   []string{"vendor/x"},
 		ServerRequests: policy.ServerRequests{Sampling: "deny", Elicitation: "deny", Roots: "allow"},
@@ -212,11 +233,14 @@ func TestReplay(t *testing.T) {
 	}}
 	var got []Verdict
 	for _, r := range s.all {
+		p.Know(r)
+	}
+	for _, r := range s.all {
 		if out, ok := p.Ask(r); ok {
 			got = append(got, out.Verdict)
 		}
 	}
-	want := []Verdict{NewlyDenied, SameAllow, Undecided, Undecided, NewlyDenied, NewlyAllowed, SameDeny, NotThePolicy, SameDeny}
+	want := []Verdict{NewlyDenied, SameAllow, Undecided, Undecided, NewlyDenied, NewlyAllowed, SameDeny, NotThePolicy, NewlyDenied}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}

@@ -1,9 +1,7 @@
 package learn
 
 import (
-	"maps"
-	"slices"
-	"time"
+	"fmt"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
@@ -22,7 +20,7 @@ const (
 type Learner struct {
 	pairs   pairs
 	servers map[string]*server
-	relaxed map[string]bool // rules that have turned out to be too narrow
+	relaxed map[string]int // how many rules for a part have turned out to be too narrow
 	lesson  Lesson
 }
 
@@ -36,25 +34,28 @@ type server struct {
 	methods   map[string]int // that mcpx does not know
 	asked     map[string]int // of its client
 	refused   map[[2]string]int
+	listened  int  // subscriptions, of whose resources the log has one each
+	unlisted  int  // refusals beyond those
 	more      bool // of something there was too much
 }
 
 // A tool is what was seen of the calls of one.
 type tool struct {
-	calls    int // that passed and are learnt from
-	failed   int // that ended with an error
-	open     int // without an outcome
-	shadowed int // that a rule in shadow mode would have denied
-	unknown  int // whose arguments are not in the log
+	calls    int            // that passed and are learnt from
+	failed   int            // that ended with an error
+	open     int            // without an outcome
+	shadowed int            // that a rule in shadow mode would have denied
+	unknown  int            // whose arguments are not in the log
+	bare     map[string]int // calls without arguments by instance: none were given, or the instance records none
 	args     map[string]*argument
 }
 
 // NewLearner returns a learner that knows nothing yet.
 func NewLearner() *Learner {
-	return &Learner{servers: map[string]*server{}, relaxed: map[string]bool{}}
+	return &Learner{servers: map[string]*server{}, relaxed: map[string]int{}}
 }
 
-// Add takes in an event. The learner keeps r while the request that it is about is open.
+// Add takes in an event.
 func (l *Learner) Add(r *audit.Record) {
 	l.lesson.saw(r)
 	if r.Kind != audit.Decision && r.Kind != audit.Outcome || r.Server == "" {
@@ -69,8 +70,8 @@ func (l *Learner) Add(r *audit.Record) {
 		return
 	}
 	decision, outcome, lost := l.pairs.add(r)
-	if lost != nil {
-		l.unended(lost)
+	for _, r := range lost {
+		l.unended(r)
 	}
 	switch {
 	case decision == nil:
@@ -85,11 +86,10 @@ func (l *Learner) Add(r *audit.Record) {
 
 // end counts the requests that have no outcome in the record.
 func (l *Learner) end() {
-	for key, r := range l.pairs.open {
-		l.unended(r)
-		delete(l.pairs.open, key)
+	for _, w := range l.pairs.open {
+		l.unended(w.record)
 	}
-	l.pairs.order = nil
+	l.pairs = pairs{}
 }
 
 func (l *Learner) unended(r *audit.Record) {
@@ -108,7 +108,7 @@ func (l *Learner) server(name string) *server {
 		l.servers[name] = s
 	}
 	if s == nil {
-		l.lesson.incomplete("there are more than 1000 servers: the rest was not looked at")
+		l.lesson.incomplete(fmt.Sprintf("there are more than %d servers: the rest was not looked at", maxServers))
 	}
 	return s
 }
@@ -121,7 +121,7 @@ func (l *Learner) tool(r *audit.Record) *tool {
 	}
 	t := s.tools[r.Target]
 	if t == nil && len(s.tools) < maxTools {
-		t = &tool{args: map[string]*argument{}}
+		t = &tool{bare: map[string]int{}, args: map[string]*argument{}}
 		s.tools[r.Target] = t
 	}
 	s.more = s.more || t == nil
@@ -136,6 +136,8 @@ func (l *Learner) refused(r *audit.Record) {
 	what := [2]string{r.Method + " " + r.Target, r.Rule}
 	if _, ok := s.refused[what]; ok || len(s.refused) < maxRefused {
 		s.refused[what]++
+	} else {
+		s.unlisted++
 	}
 }
 
@@ -156,6 +158,9 @@ func (l *Learner) used(r *audit.Record) {
 	case m.Target == policy.PromptTarget:
 		s.note(s.prompts, r.Target)
 	case m.Target == policy.ResourceTarget && r.Kind == audit.Decision && r.RequestID != "":
+		s.note(s.resources, r.Target)
+	case m.Target == policy.SubscriptionsTarget && r.RequestID != "" && r.Target != "":
+		s.listened++
 		s.note(s.resources, r.Target)
 	case m.Target == policy.RefTarget:
 		if hasScheme(r.Target) {
@@ -201,8 +206,8 @@ func (l *Learner) called(s *server, r *audit.Record) {
 		t.unknown++
 		return
 	case missing:
-		if !l.lesson.verbatim[r.Instance] {
-			t.unknown++
+		if !l.lesson.tells[r.Instance] { // until now
+			t.bareCall(r.Instance)
 		}
 		return
 	case verbatim:
@@ -221,63 +226,24 @@ func (l *Learner) called(s *server, r *audit.Record) {
 	}
 }
 
-// A Lesson is what was learnt.
-type Lesson struct {
-	Servers []Server  `json:"servers"`
-	Events  int       `json:"events"`
-	Calls   int       `json:"calls"` // that were learnt from
-	From    time.Time `json:"from"`
-	To      time.Time `json:"to"`
+// maxBare bounds the instances that may turn out to record arguments later.
+const maxBare = 1000
 
-	// Incomplete says why the lesson is not all that happened. Whoever knows more, such as that the record was edited, adds to it.
-	Incomplete []string `json:"incomplete,omitempty"`
-
-	verbatim map[string]bool // instances whose log has arguments
+func (t *tool) bareCall(instance string) {
+	if _, ok := t.bare[instance]; !ok && len(t.bare) >= maxBare {
+		t.unknown++
+		return
+	}
+	t.bare[instance]++
 }
 
-// Complete reports whether the lesson is all that happened.
-func (l *Lesson) Complete() bool { return len(l.Incomplete) == 0 }
-
-func (l *Lesson) saw(r *audit.Record) {
-	l.Events++
-	if l.From.IsZero() || r.Time.Before(l.From) {
-		l.From = r.Time
+// untold counts the calls whose arguments are not in the log.
+func (t *tool) untold(tells map[string]bool) int {
+	n := t.unknown
+	for instance, calls := range t.bare {
+		if !tells[instance] {
+			n += calls
+		}
 	}
-	if r.Time.After(l.To) {
-		l.To = r.Time
-	}
-	if l.verbatim == nil {
-		l.verbatim = map[string]bool{}
-	}
-	if r.Method == "tools/call" && arguments(r) == verbatim {
-		l.verbatim[r.Instance] = true
-	}
-}
-
-func (l *Lesson) incomplete(why string) {
-	if !slices.Contains(l.Incomplete, why) {
-		l.Incomplete = append(l.Incomplete, why)
-	}
-}
-
-// A Server is what a server may be asked, by the lesson.
-type Server struct {
-	Name   string            `json:"name"`
-	Policy policy.Config     `json:"policy"`
-	Notes  map[string]string `json:"notes,omitempty"` // what is behind a part of Policy, by its key: allow_tools, tool_rules.NAME, tool_rules.NAME.args.ARG, …
-	Left   []string          `json:"left_out,omitempty"`
-	Calls  int               `json:"calls"`
-}
-
-// Lesson returns what was learnt. Requests that are open count as without an outcome, so nothing is added afterwards.
-func (l *Learner) Lesson() *Lesson {
-	l.end()
-	out := &l.lesson
-	out.Servers, out.Calls = nil, 0
-	for _, name := range slices.Sorted(maps.Keys(l.servers)) {
-		s := l.conclude(name, l.servers[name])
-		out.Calls += s.Calls
-		out.Servers = append(out.Servers, s)
-	}
-	return out
+	return n
 }

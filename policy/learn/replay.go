@@ -1,6 +1,8 @@
 package learn
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -27,28 +29,34 @@ type Replay struct {
 	// Engine returns the rules for a server and a client; nil: the new configuration says nothing about that server.
 	Engine func(server, client string) *policy.Engine
 
-	verbatim map[string]bool // instances whose log has arguments
+	tells map[string]bool // instances whose log has arguments, or their hashes: where it has none, none were given
+}
+
+// Know takes in an event before any is asked about.
+func (p *Replay) Know(r *audit.Record) {
+	if tells(r) {
+		if p.tells == nil {
+			p.tells = map[string]bool{}
+		}
+		p.tells[r.Instance] = true
+	}
 }
 
 // A Replayed is a past decision and what becomes of it.
 type Replayed struct {
-	Record  *audit.Record
-	Verdict Verdict
-	Now     policy.Decision // for SameDeny, NewlyDenied and NewlyAllowed
+	Record    *audit.Record
+	Verdict   Verdict
+	Rehearsed bool            // it passed in shadow mode only
+	Now       policy.Decision // for SameDeny, NewlyDenied and NewlyAllowed
 }
 
-// Ask tells what becomes of an event. ok: it is a decision that there is something to say about.
+// Ask tells what becomes of an event. ok: it is a decision that there is something to say about. Layers in shadow mode are asked as if
+// they were enforced.
 func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
-	if p.verbatim == nil {
-		p.verbatim = map[string]bool{}
-	}
-	if r.Method == "tools/call" && arguments(r) == verbatim {
-		p.verbatim[r.Instance] = true
-	}
 	if r.Kind != audit.Decision || r.Server == "" {
 		return Replayed{}, false
 	}
-	out = Replayed{Record: r}
+	out = Replayed{Record: r, Rehearsed: rehearsed(r)}
 	if foreign(r.Rule) {
 		out.Verdict = NotThePolicy
 		return out, true
@@ -57,25 +65,16 @@ func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
 	if e == nil {
 		return Replayed{}, false
 	}
-	args, have := r.Args, true
-	switch arguments(r) {
-	case hashed:
-		args, have = nil, false
-	case missing:
-		have = p.verbatim[r.Instance]
-	case verbatim:
-	}
-	d, known := judge(e, r, args)
+	d, known, decided := p.decide(e, r)
 	if !known {
 		return Replayed{}, false
 	}
-	if r.Method == "tools/call" && hangs(e, r, args, have) {
+	if !decided {
 		out.Verdict = Undecided
 		return out, true
 	}
 	out.Now = d
-	allows := d.Allow && !d.Shadow
-	allowed := r.Decision == "allow" && !rehearsed(r)
+	allows, allowed := d.Allow && !d.Shadow, r.Decision == "allow"
 	switch {
 	case allowed && allows:
 		out.Verdict = SameAllow
@@ -89,37 +88,82 @@ func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
 	return out, true
 }
 
-// foreign reports whether a rule is none that a policy spells.
-func foreign(rule string) bool {
-	for _, prefix := range []string{"inspection.", "rate_limit.", "jsonrpc.", "protocol.", "server.", "audit.", "http", "hub revoked."} {
-		if strings.HasPrefix(rule, prefix) {
-			return true
-		}
+// decide asks an engine. known: it is something that rules judge. decided: the log has all that they ask for.
+func (p *Replay) decide(e *policy.Engine, r *audit.Record) (d policy.Decision, known, decided bool) {
+	if r.Method != "tools/call" {
+		d, known = judge(e, r, nil)
+		return d, known, !isCut(r.Target)
 	}
-	return false
+	target := []byte(r.Target)
+	if d = e.Tool(target); !d.Allow || d.Shadow { // denied by its name
+		return d, true, !isCut(r.Target)
+	}
+	switch how := arguments(r); {
+	case how == verbatim:
+	case how == missing && p.tells[r.Instance]:
+		return e.Call(target, nil), true, true
+	default:
+		return e.Call(target, nil), true, !e.ReadsArguments(target)
+	}
+	probe, hidden := unredacted(r.Args)
+	if hidden == nil {
+		return e.Call(target, r.Args), true, true
+	}
+	// An object passes where only presence is asked for. If a rule for a redacted value denies it, what it would say of the value
+	// is not known; if another one does, the value does not matter.
+	d = e.Call(target, probe)
+	return d, true, !asks(d, hidden)
 }
 
-// hangs reports whether the decision about a call depends on arguments that the log does not have.
-func hangs(e *policy.Engine, r *audit.Record, args []byte, have bool) bool {
-	target := []byte(r.Target)
-	if d := e.Tool(target); !d.Allow || d.Shadow {
-		return false // denied by its name
-	}
-	if !have {
-		return e.ReadsArguments(target)
-	}
-	if !strings.Contains(string(args), redactedValue) {
+// asks reports whether a decision is a denial by a rule for one of these arguments.
+func asks(d policy.Decision, arguments []string) bool {
+	if d.Allow && !d.Shadow {
 		return false
 	}
-	_, trace := e.Explain(target, args)
-	for name, value := range jsonrpc.Members(args) {
-		if !strings.Contains(string(value), redactedValue) {
-			continue
+	rule := d.Rule[:max(strings.LastIndexByte(d.Rule, '.'), 0)]
+	return slices.ContainsFunc(arguments, func(name string) bool { return strings.HasSuffix(rule, ".args."+name) })
+}
+
+// unredacted puts empty objects in the place of redacted values, and returns how rules spell these arguments.
+func unredacted(args []byte) (probe []byte, arguments []string) {
+	if !bytes.Contains(args, []byte(redactedValue)) {
+		return args, nil
+	}
+	probe = appendProbe(nil, args, "", &arguments)
+	return probe, arguments
+}
+
+func appendProbe(b, object []byte, at string, arguments *[]string) []byte {
+	b = append(b, '{')
+	first := true
+	for name, value := range jsonrpc.Members(object) {
+		if !first {
+			b = append(b, ',')
 		}
-		for _, step := range trace {
-			if strings.Contains(step.Rule, ".args."+pointer(string(name))) {
-				return true
+		first = false
+		b = append(jsonrpc.AppendString(b, string(name)), ':')
+		here := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(string(name))
+		switch {
+		case string(value) == redactedValue:
+			*arguments = append(*arguments, here)
+			if at == "" {
+				*arguments = append(*arguments, string(name))
 			}
+			b = append(b, "{}"...)
+		case value[0] == '{':
+			b = appendProbe(b, value, here, arguments)
+		default:
+			b = append(b, value...)
+		}
+	}
+	return append(b, '}')
+}
+
+// foreign reports whether a rule is none that a policy spells.
+func foreign(rule string) bool {
+	for _, prefix := range []string{"inspection.", "rate_limit.", "jsonrpc.", "protocol.", "server.", "audit.", "http", "hub revoked.", "isolation"} {
+		if strings.HasPrefix(rule, prefix) {
+			return true
 		}
 	}
 	return false

@@ -60,7 +60,7 @@ func (w *yamlWriter) server(s *Server) {
 	c := &s.Policy
 	w.line(1, "- name: %s%s", value(s.Name), note(count(s.Calls, "call")))
 	w.line(2, "policy:")
-	w.list("allow_tools", c.AllowTools, s.Notes)
+	w.tools(s)
 	w.list("deny_tools", c.DenyTools, s.Notes)
 	w.rules(s)
 	w.list("allow_resources", c.AllowResources, s.Notes)
@@ -75,6 +75,21 @@ func (w *yamlWriter) server(s *Server) {
 	}
 	for _, left := range s.Left {
 		w.comment(2, "  %s", visible(left))
+	}
+}
+
+// tools lists the tools that may be called, with a note behind those that have no rule to carry it.
+func (w *yamlWriter) tools(s *Server) {
+	if len(s.Policy.AllowTools) == 0 {
+		return
+	}
+	w.line(3, "allow_tools:")
+	for _, name := range s.Policy.AllowTools {
+		text := ""
+		if _, ok := s.Policy.ToolRules[name]; !ok {
+			text = s.Notes["tool_rules."+name]
+		}
+		w.line(4, "- %s%s", value(name), note(text))
 	}
 }
 
@@ -189,13 +204,18 @@ func quote(text string, dollars bool) string {
 			b = append(b, '\\', byte(r))
 		case r == '$' && dollars:
 			b = append(b, "$$"...)
-		case unicode.IsPrint(r) && r != utf8.RuneError:
+		case seen(r):
 			b = utf8.AppendRune(b, r)
 		default:
 			b = escape(b, r)
 		}
 	}
 	return string(append(b, '"'))
+}
+
+// seen reports whether people see a character as what it is.
+func seen(r rune) bool {
+	return unicode.IsPrint(r) && r != utf8.RuneError && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 func escape(b []byte, r rune) []byte {
@@ -213,7 +233,7 @@ func visible(text string) string {
 		if len(b) > most {
 			return string(b) + "..."
 		}
-		if unicode.IsPrint(r) && r != utf8.RuneError {
+		if seen(r) {
 			b = utf8.AppendRune(b, r)
 		} else {
 			b = escape(b, r)
