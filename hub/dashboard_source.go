@@ -72,6 +72,11 @@ func (d *dashboardSource) overview(ctx context.Context, span dashboard.Span) (o 
 	if err != nil {
 		return o, fmt.Errorf("count by server: %w", err)
 	}
+	recent, err := d.store.ByServer(ctx, lately())
+	if err != nil {
+		return o, fmt.Errorf("count by server: %w", err)
+	}
+	sharpen(by, recent)
 	all, err := d.allWrappers(ctx)
 	if err != nil {
 		return o, err
@@ -91,6 +96,22 @@ func (d *dashboardSource) overview(ctx context.Context, span dashboard.Span) (o 
 	}
 	o.PendingReviews, err = d.waiting.get(ctx, struct{}{}, d.undecided)
 	return o, err
+}
+
+// lately is the last hour: figures of a long span are read in long steps, which say too little of when something was last.
+func lately() store.Span {
+	now := time.Now()
+	return store.Span{Since: now.Add(-time.Hour), Until: now}
+}
+
+// sharpen takes over when something was last.
+func sharpen[K comparable](by, recent map[K]store.Figures) {
+	for name, f := range recent {
+		if whole, known := by[name]; known && f.Last.After(whole.Last) {
+			whole.Last = f.Last
+			by[name] = whole
+		}
+	}
 }
 
 // serverRows are all servers that anything happened with, that are served here or that a wrapper that is alive has; those with
@@ -179,6 +200,11 @@ func (d *dashboardSource) server(ctx context.Context, name string, span dashboar
 	if err != nil {
 		return p, fmt.Errorf("count by tool: %w", err)
 	}
+	recent, err := d.store.ByTool(ctx, name, lately())
+	if err != nil {
+		return p, fmt.Errorf("count by tool: %w", err)
+	}
+	sharpen(tools, recent)
 	p.Tools = toolRows(tools)
 	p.Denied, err = d.events(ctx, store.Filter{Server: name, Decision: decisionDeny}, recentEvents)
 	return p, err
@@ -215,6 +241,9 @@ func (d *dashboardSource) Tool(ctx context.Context, server, tool string, span da
 		return p, fmt.Errorf("tool %q of server %q: %w", tool, server, dashboard.ErrNotFound)
 	}
 	p.ToolRow = toolRow(name, total)
+	if len(p.Recent) > 0 && p.Recent[0].Time.After(p.Last) {
+		p.Last = p.Recent[0].Time
+	}
 	p.Series, err = d.points(ctx, name, span)
 	return p, err
 }
