@@ -33,8 +33,12 @@ type overviewPage struct {
 	Problems int64
 	Plots    []plot
 	Servers  []serverView
+	More     int64 // servers that are not shown
 	Rows     []liveRow
 }
+
+// maxServerRows bounds a table of servers: wrappers name as many as they like. Those of the hub's own configuration are always there.
+const maxServerRows = 300
 
 func (h *handler) overview(ctx context.Context, r *http.Request) (view, error) {
 	now, query := h.now(), r.URL.Query()
@@ -54,6 +58,10 @@ func (h *handler) overview(ctx context.Context, r *http.Request) (view, error) {
 	}
 	page.Live = true
 	for _, s := range o.Servers {
+		if len(page.Servers) >= maxServerRows && !s.Gateway && s.Mode == "" {
+			page.More++
+			continue
+		}
 		page.Servers = append(page.Servers, serverView{ServerRow: s, Seen: stampOf(now, s.Last)})
 	}
 	return view{"overview", page}, nil
