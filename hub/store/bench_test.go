@@ -44,6 +44,14 @@ func (c *chainWriter) line() []byte {
 	return b
 }
 
+// event returns the next line, with these members.
+func (c *chainWriter) event(members string) []byte {
+	c.seq++
+	b := fmt.Appendf(nil, `{"time":%q,"id":"x","seq":%d,"prev":"%x",%s}`, c.time.Format(time.RFC3339Nano), c.seq, c.prev, members)
+	c.prev = sha256.Sum256(b)
+	return b
+}
+
 func (c *chainWriter) lines(n int) []byte {
 	var b []byte
 	for range n {
