@@ -52,7 +52,7 @@ export async function pages(page) {
 
 /** Presses a key until the wanted element has the focus. */
 export async function tabTo(page, wanted) {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 2000; i++) { // hostile servers have many links
     await page.keyboard.press('Tab');
     if (await page.evaluate(wanted)) {
       const outline = await page.evaluate(() => {
