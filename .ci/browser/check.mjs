@@ -1,7 +1,7 @@
 // The dashboard in a real browser: every page in light and dark, wide and narrow, with and without script, by keyboard; what
 // hostile servers and agents say on it; and how it keeps up with a hub that is busy.
 //
-//   node check.mjs --mcpx PATH --chromium PATH [--pictures FOLDER] [--seed N] [--only pages|hostile|live]
+//   node check.mjs --mcpx PATH --chromium PATH [--pictures FOLDER] [--seed N] [--only pages,hostile,live]
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -69,7 +69,7 @@ const hub = await new Hub(given.mcpx, config).start();
 const browser = await Browser.start(given.chromium);
 try {
   if (given.pictures) mkdirSync(given.pictures, { recursive: true });
-  const wants = (what) => !given.only || given.only === what;
+  const wants = (what) => !given.only || given.only.split(',').includes(what);
   await day(hub, { calls: 1500 });
   if (wants('pages')) {
     await approveByKeyboard(browser, hub);

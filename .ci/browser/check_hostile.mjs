@@ -212,6 +212,7 @@ async function login(browser, hub, texts) {
   for (const [i, place] of places.entries()) {
     const link = new URL(await hub.link());
     page.origin = link.origin;
+    await page.goto('about:blank'); // a live view without its session would be refused, and say so
     await page.deleteCookie(...(await page.cookies(`${link.origin}/dashboard`)));
     link.searchParams.set('next', place);
     if (i % 4) {
