@@ -46,13 +46,19 @@ type Event struct {
 const maxEvents = 1000 // of one page
 
 // An effort bounds what is done for a page. A search goes along one index and holds what else is asked for against each entry: after
-// so many entries it looks at the clock, and after so long it gives up.
+// some entries it looks at the clock, and after so long it gives up. How long an entry takes depends on what is in memory, a hundredfold:
+// it begins with few entries, and takes twice as many after each turn that was short.
 type effort struct {
 	entries  int
 	patience time.Duration
 }
 
-var usualEffort = effort{4000, 120 * time.Millisecond}
+var usualEffort = effort{500, 100 * time.Millisecond}
+
+const (
+	shortTurn  = 20 * time.Millisecond
+	maxEntries = 8000
+)
 
 // A Page is some of the events that a filter means, newest first.
 type Page struct {
@@ -82,8 +88,8 @@ func (s *Store) search(ctx context.Context, f Filter, limit int, before string, 
 	}
 	limit = min(max(limit, 1), maxEvents)
 	began := time.Now()
-	for {
-		end, err := s.slice(ctx, q, from, effort.entries)
+	for entries, turn := effort.entries, began; ; turn = time.Now() {
+		end, err := s.slice(ctx, q, from, entries)
 		if err != nil {
 			return Page{}, fmt.Errorf("search events: %w", err)
 		}
@@ -99,6 +105,8 @@ func (s *Store) search(ctx context.Context, f Filter, limit int, before string, 
 		case time.Since(began) >= effort.patience:
 			page.Next, page.Searched = end.String(), milli(end.at)
 			return page, nil
+		case time.Since(turn) < shortTurn:
+			entries = min(2*entries, maxEntries)
 		}
 		from = end
 	}
