@@ -110,7 +110,9 @@ func (out *Server) toolRule(l *Learner, name string, t *tool) (made policy.ToolR
 		}
 	}
 	if !made.DenyUnknownArgs { // then a name alone asks for nothing, which is refused
-		maps.DeleteFunc(made.Args, func(key string, c policy.Constraint) bool { return !valid(policy.ToolRule{Args: map[string]policy.Constraint{key: c}}) })
+		maps.DeleteFunc(made.Args, func(key string, c policy.Constraint) bool {
+			return !valid(policy.ToolRule{Args: map[string]policy.Constraint{key: c}})
+		})
 	}
 	return made, made.DenyUnknownArgs || len(made.Args) > 0
 }
