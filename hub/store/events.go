@@ -121,7 +121,6 @@ func (p place) String() string {
 
 // slice returns where the next entries of the index end that are looked at together, the zero place where there are no more than these.
 func (s *Store) slice(ctx context.Context, q *query, from place, entries int) (end place, err error) {
-	//nolint:gosec // it is made of our own words; what is searched for is bound
 	err = s.readers.QueryRowContext(ctx, `SELECT e.at, e.id FROM events e INDEXED BY `+q.index+` WHERE `+q.along()+` AND (e.at, e.id) < (?, ?)
 		ORDER BY e.at DESC, e.id DESC LIMIT 1 OFFSET ?`, q.argsAlong(from.at, from.id, entries-1)...).Scan(&end.at, &end.id)
 	if isNone(err) {

@@ -89,7 +89,6 @@ func (s *Store) entries(ctx context.Context, t term, span []term) (n int64, err 
 	for _, bound := range span {
 		terms, args = append(terms, bound.term), append(args, bound.args...)
 	}
-	//nolint:gosec // it is made of our own words; what is searched for is bound
 	err = s.readers.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM events e INDEXED BY `+t.index+`
 		WHERE `+conjunction(terms)+` LIMIT ?)`, append(args, enough)...).Scan(&n)
 	return n, err
