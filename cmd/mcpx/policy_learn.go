@@ -31,8 +31,8 @@ it is printed, the policy is held against the record: every call that has passed
 Arguments are learnt where the log has them: set audit.args to redacted (secrets left out) or full before you record. With hash,
 the default, and off, tools are learnt without them, and the result is not complete.
 
-A result that may not be all that happened says INCOMPLETE and why: a log that was edited or cut, lines that cannot be read,
-arguments that are missing.
+A result that may not be all that happened says INCOMPLETE and why: a log that was edited or cut, or is a copy (--copied) that could
+be, lines that cannot be read, arguments that are missing.
 
 Exit codes: 0 complete, 3 printed, but not complete, 1 failed, 2 the command line is wrong.`,
 		Example: `  mcpx policy learn > learnt.yaml
@@ -116,7 +116,7 @@ func (r *record) learn() (*learn.Lesson, error) {
 			lesson.Incomplete = append(lesson.Incomplete, fmt.Sprintf("server %q has %s, but no configuration can name it", s.Name, count(s.Calls, "call")))
 			return true
 		})
-		lesson.Incomplete = append(lesson.Incomplete, r.flaws...)
+		lesson.Incomplete = slices.Concat(lesson.Incomplete, r.flaws, r.lacking)
 		if unread > 0 {
 			lesson.Incomplete = append(lesson.Incomplete, count(unread, "line")+" of the record cannot be read: see mcpx audit verify")
 		}

@@ -32,7 +32,7 @@ func (r *recordChoice) flags(command *cobra.Command) {
 	f.Var(&r.since, "since", "only events from this `TIME` on, or so long ago")
 	f.Var(&r.until, "until", "only events before this `TIME`, or so long ago")
 	f.StringVar(&r.hub, "hub", "", "read what all wrappers have sent to the hub at `URL`, or local")
-	f.BoolVar(&r.copied, "copied", false, "the logs are from another machine or were moved: do not ask how long they should be")
+	f.BoolVar(&r.copied, "copied", false, "the logs are from another machine or were moved: do not ask how long they should be, so nobody knows whether they are cut")
 	for _, name := range []string{"server", "client", "since", "until"} {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
@@ -41,8 +41,9 @@ func (r *recordChoice) flags(command *cobra.Command) {
 
 // A record is what was written down, to be read from the beginning as often as it takes.
 type record struct {
-	events iter.Seq2[*audit.Record, error]
-	flaws  []string // why it is not all that happened
+	events  iter.Seq2[*audit.Record, error]
+	flaws   []string // why it is not what happened
+	lacking []string // why there may have been more
 }
 
 // maxFlaws is how many flaws of a record are told. What follows the first few seldom says more.
@@ -97,6 +98,13 @@ func (r *recordChoice) open(ctx context.Context, a *app, paths []string) (*recor
 			break
 		}
 		out.flaws = append(out.flaws, "the record is not what was written: "+p.String())
+	}
+	for _, c := range result.Chains {
+		for _, note := range c.Lacking {
+			if len(out.lacking) < maxFlaws {
+				out.lacking = append(out.lacking, "the record may lack events of "+c.Name+": "+note)
+			}
+		}
 	}
 	return out, nil
 }

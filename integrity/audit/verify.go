@@ -30,6 +30,7 @@ type Chain struct {
 	To       time.Time `json:"to"`
 	Problems int       `json:"problems"`
 	Notes    []string  `json:"notes,omitempty"` // what is no problem, but worth knowing
+	Lacking  []string  `json:"-"`               // those of Notes by which events may be lacking that should be there
 }
 
 // A Problem is a place where a chain is not what was written.

@@ -137,7 +137,7 @@ func (v *verifier) torn(path string, number int, line []byte, last bool) {
 	case !last:
 		v.problem(path, number, 0, "a torn line, although the chain goes on in another file")
 	default:
-		v.chain.Notes = append(v.chain.Notes, "the last line is torn: its writer was killed or is writing")
+		v.lacks("the last line is torn: its writer was killed or is writing")
 	}
 }
 
@@ -216,8 +216,14 @@ func (v *verifier) confession(path string, number int, r *Record) {
 	case reasonTruncated:
 		v.problem(path, number, r.Seq, "the log was found cut when it went on here: %s", r.Args)
 	case "audit_gap":
-		v.chain.Notes = append(v.chain.Notes, fmt.Sprintf("event %d tells of an outage of the log: %s", r.Seq, r.Args))
+		v.lacks(fmt.Sprintf("event %d tells of an outage of the log: %s", r.Seq, r.Args))
 	}
+}
+
+// lacks notes that events may be lacking, which is no proof of a problem.
+func (v *verifier) lacks(note string) {
+	v.chain.Notes = append(v.chain.Notes, note)
+	v.chain.Lacking = append(v.chain.Lacking, note)
 }
 
 func (v *verifier) finish(recorded bool) {
@@ -227,7 +233,7 @@ func (v *verifier) finish(recorded bool) {
 	}
 	switch {
 	case !recorded:
-		v.chain.Notes = append(v.chain.Notes, "no head was compared: events cut off its end are not found")
+		v.lacks("no head was compared: events cut off its end are not found")
 	case v.record == nil && v.chain.Events > 0:
 		v.problem(last, 0, v.prev.seq, "there is no recorded head: the chain was not written by this user on this machine at this place, or the head was removed")
 	case v.record != nil && v.record.seq > v.prev.seq:
