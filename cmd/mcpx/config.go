@@ -62,11 +62,14 @@ func (l limits) Validate() error {
 		between("max_pages", l.MaxPages, 1, 100_000))...)
 }
 
+// usualListen is where the hub listens, unless the file says otherwise.
+const usualListen = "127.0.0.1:8080"
+
 // defaults is what holds where the file is silent, or where there is none. What the packages decide
 // for themselves when a field is zero is not repeated here.
 func defaults() *config {
 	return &config{
-		Listen:         "127.0.0.1:8080",
+		Listen:         usualListen,
 		Auth:           authConfig{Type: authBearer},
 		CircuitBreaker: breakerConfig{FailureThreshold: 5, Cooldown: 30 * time.Second, HalfOpenMax: 1},
 		Limits:         limits{MaxMessage: 64e6, MaxBody: 4e6, MaxDepth: 64, MaxPages: 100},
@@ -181,7 +184,7 @@ func (d *document) complete(c *config) {
 
 // check asks every part whether it is sound, then whether the parts fit each other.
 func (d *document) check(c *config) {
-	d.invalid("", validListen(c.Listen))
+	d.invalid("", validListen(c.Listen, usualListen))
 	d.invalid("admin", c.Admin.Validate(c.Listen))
 	for _, part := range []struct {
 		path string

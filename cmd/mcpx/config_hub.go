@@ -219,7 +219,7 @@ const usualAdmin = "127.0.0.1:8081"
 func (c adminConfig) Validate(listen string) error {
 	var errs []error
 	if c.Listen != "" {
-		switch err := validListen(c.Listen); {
+		switch err := validListen(c.Listen, usualAdmin); {
 		case err != nil:
 			errs = append(errs, err)
 		case c.Listen == listen && !strings.HasSuffix(listen, ":0"):
@@ -272,13 +272,13 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-func validListen(address string) error {
+func validListen(address, example string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("listen: %q is no address: write host:port or :port, such as 127.0.0.1:8080", address)
+		return fmt.Errorf("listen: %q is no address: write host:port or :port, such as %s", address, example)
 	}
 	return nil
 }

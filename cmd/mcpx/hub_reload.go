@@ -42,7 +42,7 @@ type hubSettings struct {
 
 func (a *app) hubSettings(f hubFlags) (*hubSettings, error) {
 	if f.listen != "" {
-		if err := validListen(f.listen); err != nil {
+		if err := validListen(f.listen, usualListen); err != nil {
 			return nil, &exitError{exitUsage, fmt.Errorf("--%w", err)}
 		}
 	}

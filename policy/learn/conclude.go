@@ -19,7 +19,7 @@ func (l *Learner) conclude(name string, s *server) Server {
 	out.resources(s)
 	out.names(s)
 	for what, n := range s.refused {
-		out.Left = append(out.Left, fmt.Sprintf("%s, denied %s by %s", what[0], times(n), what[1]))
+		out.Left = append(out.Left, fmt.Sprintf("%s, denied %s by %s", strings.TrimSpace(what[0]), times(n), what[1]))
 	}
 	if slices.Sort(out.Left); s.unlisted > 0 {
 		out.Left = append(out.Left, fmt.Sprintf("and %d more that were denied", s.unlisted))
