@@ -34,18 +34,17 @@ type serverKey struct {
 }
 
 const (
-	pageAsks      = 5 * time.Second // for what a page asks the store
-	keepPage      = time.Second
-	keepFleet     = 2 * time.Second
-	keepWaiting   = 10 * time.Second
-	recentEvents  = 20
-	maxPageFound  = 200
-	usualPage     = 50
-	maxPoints     = 2000
-	modeEnforce   = "enforce"
-	methodCall    = "tools/call"
-	decisionAllow = "allow"
-	decisionDeny  = "deny"
+	pageAsks     = 5 * time.Second // for what a page asks the store
+	keepPage     = time.Second
+	keepFleet    = 2 * time.Second
+	keepWaiting  = 10 * time.Second
+	recentEvents = 20
+	maxPageFound = 200
+	usualPage    = 50
+	maxPoints    = 2000
+	modeEnforce  = "enforce"
+	methodCall   = "tools/call"
+	decisionDeny = "deny"
 )
 
 func newDashboardSource(h *Hub, f *fleet) *dashboardSource {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/rohitgs28/mcpx/hub/dashboard"
@@ -138,7 +137,7 @@ func eventOf(e *store.Event) dashboard.Event {
 		Principal: e.Principal, Chain: e.Chain, Seq: e.Seq, Time: e.Time, Source: e.Source, Host: e.Host, User: e.User,
 		Server: e.Server, Client: e.Client, ClientName: client, Kind: string(e.Kind), Method: e.Method, Target: e.Target, Decision: e.Decision,
 		Rule: e.Rule, Reason: e.Reason, Outcome: e.Outcome,
-		Shadow:  e.Decision == decisionAllow && strings.HasPrefix(e.Reason, policy.ShadowPrefix),
+		Shadow:  policy.Shadowed(e.Decision, e.Reason),
 		Latency: time.Duration(e.LatencyMS * float64(time.Millisecond)), HasLatency: e.Kind == audit.Outcome || e.LatencyMS != 0,
 		RequestID: e.RequestID, Session: e.Session, TraceID: e.TraceID, Flaw: e.Flaw, BytesIn: e.BytesIn, BytesOut: e.BytesOut,
 		ClientInfo: string(e.ClientInfo), ServerInfo: string(e.ServerInfo), Args: string(e.Args), Era: e.Era, EventID: e.ID,

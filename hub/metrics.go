@@ -141,7 +141,7 @@ func (m *metrics) observe(server, client string) func(*audit.Event) {
 		}
 		if e.Method == "tools/call" {
 			s.calls.count(e.Target, e.Decision == "allow", label)
-			if e.Decision == "allow" && strings.HasPrefix(e.Reason, policy.ShadowPrefix) {
+			if policy.Shadowed(e.Decision, e.Reason) {
 				s.calls.rehearsed(e.Target)
 			}
 		}

@@ -102,7 +102,7 @@ func (f *fleetMetrics) record(principal string, events []*audit.Record) {
 			}
 			calls := f.server(e.Server)
 			calls.count([]byte(e.Target), e.Decision == "allow", client)
-			if e.Decision == "allow" && strings.HasPrefix(e.Reason, policy.ShadowPrefix) {
+			if policy.Shadowed(e.Decision, e.Reason) {
 				calls.rehearsed([]byte(e.Target))
 			}
 		}

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -33,6 +34,11 @@ const (
 	ArgumentsRule = "arguments" // the arguments are no object
 	MethodRule    = "methods"   // an unknown method
 )
+
+// Shadowed reports whether a decision of the audit log, by these two members, allows what a rule in shadow mode would have denied.
+func Shadowed(decision, reason string) bool {
+	return decision == allow && strings.HasPrefix(reason, ShadowPrefix)
+}
 
 // ShadowPrefix begins the reason of a decision that allows what a rule in shadow mode would have denied. In the audit log it is
 // what tells such a decision from others.

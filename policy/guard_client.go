@@ -136,13 +136,14 @@ func (g *Guard) ruled(c *call, m *jsonrpc.Message) Decision {
 // be allowed.
 func asTask(call, fetch Decision) Decision {
 	const reason = "a call as a task, and the tasks/* methods are not allowed"
+	both := Decision{Rule: fetch.Rule, Reason: reason}
 	switch {
 	case !fetch.Allow:
-		return Decision{Rule: fetch.Rule, Reason: reason}
+		return both
 	case !call.Allow || !fetch.Shadow:
 		return call
 	default:
-		return Decision{Allow: true, Shadow: true, Rule: fetch.Rule, Reason: ShadowPrefix + reason}
+		return call.rehearsed(both)
 	}
 }
 

@@ -74,7 +74,7 @@ func (q *query) wants(r *audit.Record) bool {
 		return false
 	case q.tool != "" && (r.Method != "tools/call" || !like(q.tool, r.Target)):
 		return false
-	case q.shadowed && (r.Decision != "allow" || !strings.HasPrefix(r.Reason, policy.ShadowPrefix)):
+	case q.shadowed && !policy.Shadowed(r.Decision, r.Reason):
 		return false
 	}
 	return like(q.server, r.Server) && like(q.client, r.Client) && like(q.target, r.Target) && like(q.method, r.Method) &&

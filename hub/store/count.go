@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
 const (
@@ -19,14 +16,6 @@ const (
 
 	maxServersKnown = 10_000 // whose tools the writer remembers
 )
-
-// ShadowPrefix begins the reason of a decision that allows what a rule in shadow mode would have denied. It is policy.ShadowPrefix:
-// this package decides nothing and does not know that one, but for a test of package hub that holds them together.
-const ShadowPrefix = "shadow: "
-
-func shadowed(r *audit.Record) bool {
-	return r.Decision == allow && strings.HasPrefix(r.Reason, ShadowPrefix)
-}
 
 // An occurrence is what figures need to know of an event. Kind, decision and outcome are numbers of codes.go.
 type occurrence struct {

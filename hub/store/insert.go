@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 const (
@@ -82,7 +83,7 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 		at: at, kind: code(kindCodes, string(r.Kind)), decision: code(decisionCodes, r.Decision), outcome: code(outcomeCodes, r.Outcome),
 		call: r.Method == methodCall, latency: -1,
 	}
-	if shadowed(r) {
+	if policy.Shadowed(r.Decision, r.Reason) {
 		o.decision = shadowCode
 	}
 	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, o.kind, o.decision, o.outcome, f.flaw) //nolint:gosec // below maxSeq

@@ -1,11 +1,6 @@
 package learn
 
-import (
-	"github.com/rohitgs28/mcpx/integrity/audit"
-	"github.com/rohitgs28/mcpx/policy"
-)
-
-const shadowPrefix = policy.ShadowPrefix
+import "github.com/rohitgs28/mcpx/integrity/audit"
 
 // Bounds of the requests whose outcome is waited for.
 const (

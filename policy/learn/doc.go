@@ -7,7 +7,6 @@ package learn
 import (
 	"bytes"
 	"regexp"
-	"strings"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
@@ -45,11 +44,6 @@ func arguments(r *audit.Record) recorded {
 // tells reports whether an event shows that its instance records arguments, or their hashes.
 func tells(r *audit.Record) bool {
 	return r.Kind == audit.Decision && r.Method == "tools/call" && len(r.Args) > 0
-}
-
-// rehearsed reports whether a decision allows what a rule in shadow mode would have denied.
-func rehearsed(r *audit.Record) bool {
-	return r.Decision == "allow" && strings.HasPrefix(r.Reason, shadowPrefix)
 }
 
 // isCut reports whether the log has only the beginning of a target.

@@ -198,7 +198,7 @@ func (l *Learner) called(s *server, r *audit.Record) {
 	}
 	s.calls++
 	t.calls++
-	if rehearsed(r) {
+	if policy.Shadowed(r.Decision, r.Reason) {
 		t.shadowed++
 	}
 	switch arguments(r) {

@@ -21,7 +21,6 @@ const (
 	NewlyAllowed         // it was denied, and would pass
 	Undecided            // the log does not have the arguments that a rule asks for
 	NotThePolicy         // pins, limits or the protocol decided, whatever the policy
-	verdicts
 )
 
 // A Replay asks another policy about past decisions.
@@ -56,7 +55,7 @@ func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
 	if r.Kind != audit.Decision || r.Server == "" {
 		return Replayed{}, false
 	}
-	out = Replayed{Record: r, Rehearsed: rehearsed(r)}
+	out = Replayed{Record: r, Rehearsed: policy.Shadowed(r.Decision, r.Reason)}
 	if foreign(r.Rule) {
 		out.Verdict = NotThePolicy
 		return out, true
