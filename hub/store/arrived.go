@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-const findEvent = `SELECT e.id, e.at, e.flaw, p.name, c.name, l.line FROM events e
+// findEvent finds what scanEvent reads. Conditions and an order follow.
+const findEvent = `SELECT ` + foundColumns + ` FROM events e
 	CROSS JOIN lines l ON l.id = e.id CROSS JOIN chains c ON c.id = e.chain CROSS JOIN principals p ON p.id = e.principal `
 
 // Arrived returns the newest events that arrived after the one with this id, newest first, and the id of the last that has
@@ -34,7 +35,7 @@ func (s *Store) One(ctx context.Context, principal, chain string, seq uint64) (e
 	if seq > maxSeq {
 		return Event{}, fmt.Errorf("event %d: %w", seq, ErrNotFound)
 	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT e.id, e.at, e.flaw, p.name, c.name, l.line FROM principals p CROSS JOIN chains c ON c.principal = p.id
+	rows, err := s.readers.QueryContext(ctx, `SELECT `+foundColumns+` FROM principals p CROSS JOIN chains c ON c.principal = p.id
 		CROSS JOIN events e ON e.chain = c.id CROSS JOIN lines l ON l.id = e.id WHERE p.name = ? AND c.name = ? AND e.seq = ?`, principal, chain, int64(seq))
 	if err != nil {
 		return Event{}, fmt.Errorf("read event %d: %w", seq, err)

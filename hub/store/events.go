@@ -46,19 +46,14 @@ type Event struct {
 const maxEvents = 1000 // of one page
 
 // An effort bounds what is done for a page. A search goes along one index and holds what else is asked for against each entry: after
-// some entries it looks at the clock, and after so long it gives up. How long an entry takes depends on what is in memory, a hundredfold:
-// it begins with few entries, and takes twice as many after each turn that was short.
+// so many entries it looks at the clock, and after so long it gives up. How long an entry takes depends on what is in memory, a
+// hundredfold, and a turn that was short tells nothing of the next: entries are so few that they are no late answer where none is.
 type effort struct {
 	entries  int
 	patience time.Duration
 }
 
 var usualEffort = effort{500, 100 * time.Millisecond}
-
-const (
-	shortTurn  = 20 * time.Millisecond
-	maxEntries = 8000
-)
 
 // A Page is some of the events that a filter means, newest first.
 type Page struct {
@@ -88,8 +83,8 @@ func (s *Store) search(ctx context.Context, f Filter, limit int, before string, 
 	}
 	limit = min(max(limit, 1), maxEvents)
 	began := time.Now()
-	for entries, turn := effort.entries, began; ; turn = time.Now() {
-		end, err := s.slice(ctx, q, from, entries)
+	for {
+		end, err := s.slice(ctx, q, from, effort.entries)
 		if err != nil {
 			return Page{}, fmt.Errorf("search events: %w", err)
 		}
@@ -105,8 +100,6 @@ func (s *Store) search(ctx context.Context, f Filter, limit int, before string, 
 		case time.Since(began) >= effort.patience:
 			page.Next, page.Searched = end.String(), milli(end.at)
 			return page, nil
-		case time.Since(turn) < shortTurn:
-			entries = min(2*entries, maxEntries)
 		}
 		from = end
 	}
@@ -132,7 +125,7 @@ func (s *Store) slice(ctx context.Context, q *query, from place, entries int) (e
 // hits adds to a page what a filter means of the events before from and not before end. More than limit: Next says where they go on.
 func (s *Store) hits(ctx context.Context, q *query, from, end place, limit int, page *Page) error {
 	//nolint:gosec // it is made of our own words; what is searched for is bound
-	find := `SELECT e.id, e.at, e.flaw, p.name, c.name, l.line FROM events e INDEXED BY ` + q.index + `
+	find := `SELECT ` + foundColumns + ` FROM events e INDEXED BY ` + q.index + `
 		CROSS JOIN lines l ON l.id = e.id CROSS JOIN chains c ON c.id = e.chain CROSS JOIN principals p ON p.id = e.principal
 		WHERE ` + q.along() + ` AND (e.at, e.id) < (?, ?) AND (e.at, e.id) >= (?, ?) AND ` + q.beside() + ` ORDER BY e.at DESC, e.id DESC LIMIT ?`
 	args := append(q.argsAlong(from.at, from.id, end.at, end.id), q.besideArgs...)
@@ -155,6 +148,9 @@ func (s *Store) hits(ctx context.Context, q *query, from, end place, limit int, 
 	}
 	return rows.Err()
 }
+
+// foundColumns are what scanEvent reads.
+const foundColumns = `e.id, e.at, e.flaw, p.name, c.name, l.line`
 
 func scanEvent(rows *sql.Rows, id, at *int64) (e Event, err error) {
 	var flaw int64

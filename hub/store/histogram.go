@@ -28,15 +28,6 @@ func (h *Histogram) add(bucket, n int64) {
 	h.n += n
 }
 
-// Merge adds what another one has counted.
-func (h *Histogram) Merge(other Histogram) {
-	for bucket, n := range other.buckets {
-		if n > 0 {
-			h.add(int64(bucket), n)
-		}
-	}
-}
-
 // N is how many durations there are.
 func (h *Histogram) N() int64 { return h.n }
 
