@@ -80,12 +80,7 @@ func (d *dashboardSource) overview(ctx context.Context, span dashboard.Span) (o 
 	if err != nil {
 		return o, err
 	}
-	o.Events, o.Wrappers = all.Events, len(all.Wrappers)
-	for i := range all.Wrappers {
-		if all.Wrappers[i].Alive {
-			o.WrappersAlive++
-		}
-	}
+	o.Events, o.Wrappers, o.WrappersAlive = all.Events, len(all.Wrappers), aliveOf(all.Wrappers)
 	for i := range all.Chains {
 		o.ChainProblems += all.Chains[i].Problems
 	}
@@ -294,11 +289,7 @@ func spread(span dashboard.Span, figures []store.Figures) []dashboard.Point {
 		if f.At.Before(first) || int(at) >= len(points) {
 			continue
 		}
-		p := &points[at]
-		p.Counts = sum(p.Counts, countsOf(*f))
-		if l := latencyOf(&f.Latency); l.N > p.Latency.N { // steps of the store are not shorter: there is one
-			p.Latency = l
-		}
+		points[at].Counts, points[at].Latency = countsOf(*f), latencyOf(&f.Latency) // steps of the store are not shorter: there is one
 	}
 	return points
 }
@@ -308,13 +299,6 @@ func whole(span dashboard.Span) store.Span { return store.Span{Since: span.Since
 
 func countsOf(f store.Figures) dashboard.Counts {
 	return dashboard.Counts{Calls: f.Calls, Denied: f.Denied, Shadowed: f.Shadowed, Errors: f.Errors, Requests: f.Requests}
-}
-
-func sum(a, b dashboard.Counts) dashboard.Counts {
-	return dashboard.Counts{
-		Calls: a.Calls + b.Calls, Denied: a.Denied + b.Denied, Shadowed: a.Shadowed + b.Shadowed,
-		Errors: a.Errors + b.Errors, Requests: a.Requests + b.Requests,
-	}
 }
 
 func latencyOf(h *store.Histogram) dashboard.Latency {

@@ -27,12 +27,16 @@ func (d *dashboardSource) allWrappers(ctx context.Context) (uplink.Fleet, error)
 // alive counts the wrappers that are alive, and the events of the store, as they are now: who watches adds what arrives.
 func (d *dashboardSource) alive(ctx context.Context) (wrappers int, events int64, err error) {
 	all, err := d.store.Fleet(ctx)
-	for i := range all.Wrappers {
-		if all.Wrappers[i].Alive {
-			wrappers++
+	return aliveOf(all.Wrappers), all.Events, err
+}
+
+func aliveOf(wrappers []uplink.Wrapper) (n int) {
+	for i := range wrappers {
+		if wrappers[i].Alive {
+			n++
 		}
 	}
-	return wrappers, all.Events, err
+	return n
 }
 
 // Fleet is all wrappers, those that are alive first, and the servers of the gateway.

@@ -2,9 +2,7 @@ package hub
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/integrity/audit"
@@ -63,23 +61,10 @@ func (r *route) guard(key openKey, handshaken bool) (*policy.Guard, error) {
 	if r.tracer != nil {
 		opt.Tracer = r.tracer(policy.LinkInfo{
 			Server: r.cfg.Name, Client: client, SessionID: key.session,
-			Inbound: policy.Peer{Transport: "tcp", Protocol: "http"}, Outbound: r.cfg.peer(),
+			Inbound: policy.Peer{Transport: "tcp", Protocol: "http"}, Outbound: policy.PeerAt(r.cfg.URL),
 		})
 	}
 	return policy.NewGuard(opt)
-}
-
-// peer describes how a server is reached.
-func (s *Server) peer() policy.Peer {
-	u, err := url.Parse(s.URL)
-	if s.URL == "" || err != nil {
-		return policy.Peer{Transport: "pipe"}
-	}
-	p := policy.Peer{Transport: "tcp", Protocol: "http", Address: u.Hostname()}
-	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
-		p.Port = map[string]int{"http": 80, "https": 443}[u.Scheme]
-	}
-	return p
 }
 
 // refuse records a request that never became a message that a guard could judge.

@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
 
 // A Tracer makes a span of each request of one link, in either direction. It is called by the guard beside the relay: it never
 // waits. It is safe for concurrent use.
@@ -60,6 +64,23 @@ type LinkInfo struct {
 	SessionID      string // of a legacy session over HTTP; "": none
 	Inbound        Peer   // the side of the client
 	Outbound       Peer   // the side of the server
+}
+
+// PeerAt describes the server at a URL; "": a child, over stdio.
+func PeerAt(address string) Peer {
+	if address == "" {
+		return Peer{Transport: "pipe"}
+	}
+	p := Peer{Transport: "tcp", Protocol: "http"}
+	u, err := url.Parse(address)
+	if err != nil {
+		return p
+	}
+	p.Address = u.Hostname()
+	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
+		p.Port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	}
+	return p
 }
 
 // A Peer is how one side is reached.

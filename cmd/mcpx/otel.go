@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -98,23 +96,12 @@ func (a *app) wrapTelemetry(c *config, w wrapped, log zerolog.Logger) *wrapTelem
 	}
 	return &wrapTelemetry{started: sync.OnceValue(func() wrapSession {
 		t := startTelemetry(plan, "wrap", log)
-		return wrapSession{t, t.Session(policy.LinkInfo{Server: w.name, Inbound: policy.Peer{Transport: "pipe"}, Outbound: w.peer()})}
-	})}
-}
-
-// peer describes how the server is reached.
-func (w wrapped) peer() policy.Peer {
-	if w.remote == nil {
-		return policy.Peer{Transport: "pipe"}
-	}
-	p := policy.Peer{Transport: "tcp", Protocol: "http"}
-	if u, err := url.Parse(w.remote.URL); err == nil {
-		p.Address = u.Hostname()
-		if p.Port, err = strconv.Atoi(u.Port()); err != nil {
-			p.Port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+		address := ""
+		if w.remote != nil {
+			address = w.remote.URL
 		}
-	}
-	return p
+		return wrapSession{t, t.Session(policy.LinkInfo{Server: w.name, Inbound: policy.Peer{Transport: "pipe"}, Outbound: policy.PeerAt(address)})}
+	})}
 }
 
 // Tracer returns what makes the spans, nil for nothing.
