@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,11 +62,28 @@ func appendText[T string | []byte](b []byte, s T, limit int) []byte {
 	}
 	b = append(b, s[start:]...)
 	if cut > 0 {
-		b = append(b, "…(+"...)
+		b = append(b, cutMark...)
 		b = strconv.AppendInt(b, int64(cut), 10)
-		b = append(b, " bytes)"...)
+		b = append(b, cutUnit...)
 	}
 	return append(b, '"')
+}
+
+// What follows a text that was cut: the mark, how much is missing, the unit.
+const (
+	cutMark = "…(+"
+	cutUnit = " bytes)"
+)
+
+// IsCut reports whether a text of an event looks as if the log had its beginning alone.
+func IsCut(text string) bool {
+	text, whole := strings.CutSuffix(text, cutUnit)
+	at := strings.LastIndex(text, cutMark)
+	if !whole || at < 0 {
+		return false
+	}
+	missing := text[at+len(cutMark):]
+	return missing != "" && strings.Trim(missing, "0123456789") == ""
 }
 
 // plainPrefix is how many of the first bytes of s stand for themselves, at least: nearly always all.

@@ -87,27 +87,3 @@ func (l *Learner) Relax(c *Check) bool {
 	}
 	return more
 }
-
-// judge asks an engine about what a decision was about. known: it is something that rules judge.
-func judge(e *policy.Engine, r *audit.Record, args []byte) (d policy.Decision, known bool) {
-	m, ok := policy.Lookup(r.Method)
-	target := []byte(r.Target)
-	switch {
-	case !ok:
-		return e.Method(r.Method, policy.ClientRequest), true
-	case m.Kinds&policy.ServerRequest != 0 && m.Kinds&policy.ClientRequest == 0:
-		return e.ServerRequest(r.Method), true
-	case m.Target == policy.ToolTarget:
-		return e.Call(target, args), true
-	case m.Target == policy.PromptTarget:
-		return e.Prompt(target), true
-	case m.Target == policy.ResourceTarget, m.Target == policy.SubscriptionsTarget && r.Target != "":
-		return e.Resource(target), true
-	case m.Target == policy.RefTarget && hasScheme(r.Target):
-		return e.Template(target), true
-	case m.Target == policy.RefTarget:
-		return e.Prompt(target), true
-	default:
-		return policy.Decision{}, false
-	}
-}

@@ -135,6 +135,11 @@ func pointer(name string) string {
 	if !strings.HasPrefix(name, "/") {
 		return name
 	}
+	return jsonPointer(name)
+}
+
+// jsonPointer spells a member's name as a JSON Pointer does (RFC 6901, section 3).
+func jsonPointer(name string) string {
 	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 

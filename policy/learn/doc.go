@@ -6,7 +6,6 @@ package learn
 
 import (
 	"bytes"
-	"regexp"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 )
@@ -45,8 +44,3 @@ func arguments(r *audit.Record) recorded {
 func tells(r *audit.Record) bool {
 	return r.Kind == audit.Decision && r.Method == "tools/call" && len(r.Args) > 0
 }
-
-// isCut reports whether the log has only the beginning of a target.
-func isCut(target string) bool { return cutEnd.MatchString(target) }
-
-var cutEnd = regexp.MustCompile(`…\(\+[0-9]+ bytes\)$`)

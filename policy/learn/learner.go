@@ -147,40 +147,27 @@ func (l *Learner) used(r *audit.Record) {
 	if s == nil {
 		return
 	}
-	m, known := policy.Lookup(r.Method)
-	switch {
-	case !known:
+	switch subjectOf(r) {
+	case unknownMethod:
 		s.note(s.methods, r.Method)
-	case m.Kinds&policy.ServerRequest != 0 && m.Kinds&policy.ClientRequest == 0:
+	case question:
 		s.note(s.asked, r.Method)
-	case m.Target == policy.ToolTarget:
+	case toolCall:
 		l.called(s, r)
-	case m.Target == policy.PromptTarget:
+	case promptUse:
 		s.note(s.prompts, r.Target)
-	case m.Target == policy.ResourceTarget && r.Kind == audit.Decision && r.RequestID != "":
+	case resourceUse:
+		if r.RequestID == "" { // what is told of a resource is no use of it
+			return
+		}
+		if r.Method == methodListen {
+			s.listened++
+		}
 		s.note(s.resources, r.Target)
-	case m.Target == policy.SubscriptionsTarget && r.RequestID != "" && r.Target != "":
-		s.listened++
-		s.note(s.resources, r.Target)
-	case m.Target == policy.RefTarget:
-		if hasScheme(r.Target) {
-			s.note(s.templates, r.Target)
-		} else {
-			s.note(s.prompts, r.Target)
-		}
+	case templateUse:
+		s.note(s.templates, r.Target)
+	case none:
 	}
-}
-
-func hasScheme(text string) bool {
-	for i, c := range []byte(text) {
-		if c == ':' {
-			return i > 0
-		}
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
-			return false
-		}
-	}
-	return false
 }
 
 func (s *server) note(names map[string]int, name string) {

@@ -91,11 +91,11 @@ func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
 func (p *Replay) decide(e *policy.Engine, r *audit.Record) (d policy.Decision, known, decided bool) {
 	if r.Method != "tools/call" {
 		d, known = judge(e, r, nil)
-		return d, known, !isCut(r.Target)
+		return d, known, !audit.IsCut(r.Target)
 	}
 	target := []byte(r.Target)
 	if d = e.Tool(target); !d.Allow || d.Shadow { // denied by its name
-		return d, true, !isCut(r.Target)
+		return d, true, !audit.IsCut(r.Target)
 	}
 	switch how := arguments(r); {
 	case how == verbatim:
@@ -141,7 +141,7 @@ func appendProbe(b, object []byte, at string, arguments *[]string) []byte {
 		}
 		first = false
 		b = append(jsonrpc.AppendString(b, string(name)), ':')
-		here := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(string(name))
+		here := at + jsonPointer(string(name))
 		switch {
 		case string(value) == redactedValue:
 			*arguments = append(*arguments, here)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,14 +173,23 @@ func scalar(s policy.Scalar) string {
 	return string(s)
 }
 
-var (
-	plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
-	yamlWord  = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
-)
+// bare reports whether YAML reads a text without quotes as that text.
+func bare(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if text == "" || strings.Trim(text[:1], letters) != "" || strings.Trim(text, letters+"0123456789_-") != "" {
+		return false
+	}
+	switch strings.ToLower(text) {
+	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false
+	default:
+		return true
+	}
+}
 
 // value spells a text where a value stands: there ${NAME} is a variable, so a dollar sign is written twice.
 func value(text string) string {
-	if plainWord.MatchString(text) && !yamlWord.MatchString(text) {
+	if bare(text) {
 		return text
 	}
 	return quote(text, true)
@@ -189,7 +197,7 @@ func value(text string) string {
 
 // word spells a text where a key stands.
 func word(text string) string {
-	if plainWord.MatchString(text) && !yamlWord.MatchString(text) {
+	if bare(text) {
 		return text
 	}
 	return quote(text, false)
