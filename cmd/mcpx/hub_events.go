@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -125,28 +126,44 @@ func (q *hubSearch) find(ctx context.Context, client *uplink.Client) ([]foundEve
 	if q.tool != "" {
 		search.Target, search.Method = q.tool, "tools/call"
 	}
+	search.Limit = min(q.events, uplink.MaxFound)
 	var list []foundEvent
-	for len(list) < q.events {
-		search.Limit = min(q.events-len(list), uplink.MaxFound)
-		page, err := client.Events(ctx, search)
+	for e, err := range foundEvents(ctx, client, search) {
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range page.Events {
-			record, err := audit.Parse([]byte(e.Line))
-			if err != nil {
-				return nil, fmt.Errorf("read an event of chain %q: %w", e.Chain, err)
-			}
-			list = append(list, foundEvent{e, record})
-		}
-		if page.Next == "" || page.Next == search.Before {
+		if list = append(list, e); len(list) == q.events {
 			break
 		}
-		search.Before = page.Next
 	}
-	list = list[:min(len(list), q.events)] // a hub may give more than it was asked for
 	slices.Reverse(list)
 	return list, nil
+}
+
+// foundEvents yields all that a search finds, the newest first, page by page.
+func foundEvents(ctx context.Context, client *uplink.Client, search uplink.Search) iter.Seq2[foundEvent, error] {
+	return func(yield func(foundEvent, error) bool) {
+		for {
+			page, err := client.Events(ctx, search)
+			if err != nil {
+				yield(foundEvent{}, err)
+				return
+			}
+			for _, e := range page.Events {
+				record, err := audit.Parse([]byte(e.Line))
+				if err != nil {
+					err = fmt.Errorf("read an event of chain %q: %w", e.Chain, err)
+				}
+				if !yield(foundEvent{e, record}, err) || err != nil {
+					return
+				}
+			}
+			if page.Next == "" || page.Next == search.Before { // a hub that leads nowhere is not followed
+				return
+			}
+			search.Before = page.Next
+		}
+	}
 }
 
 func (a *app) printFound(list []foundEvent) error {

@@ -127,30 +127,20 @@ func (r *recordChoice) fromHub(ctx context.Context, a *app) (*record, error) {
 	}
 	var lines []string // the newest first
 	out := &record{}
-	for {
-		page, err := client.Events(ctx, search)
+	for found, err := range foundEvents(ctx, client, search) {
 		if err != nil {
 			return nil, err
 		}
-		for _, found := range page.Events {
-			e, err := audit.Parse([]byte(found.Line))
-			if err != nil {
-				return nil, fmt.Errorf("read an event of chain %q: %w", found.Chain, err)
-			}
-			if found.Flaw != "" && len(out.flaws) < maxFlaws {
-				out.flaws = append(out.flaws, fmt.Sprintf("%s at event %d of chain %s of %s", found.Flaw, e.Seq, found.Chain, found.Principal))
-			}
-			if r.wants(e) && (e.Kind == audit.Decision || e.Kind == audit.Outcome) {
-				lines = append(lines, found.Line)
-			}
+		e := found.record
+		if found.Flaw != "" && len(out.flaws) < maxFlaws {
+			out.flaws = append(out.flaws, fmt.Sprintf("%s at event %d of chain %s of %s", found.Flaw, e.Seq, found.Chain, found.Principal))
 		}
-		if page.Next == "" {
-			break
+		if !r.wants(e) || e.Kind != audit.Decision && e.Kind != audit.Outcome {
+			continue
 		}
-		if len(lines) > maxFromHub {
+		if lines = append(lines, found.Line); len(lines) > maxFromHub {
 			return nil, fmt.Errorf("the hub has more than %d such events: choose fewer with --since or --server", maxFromHub)
 		}
-		search.Before = page.Next
 	}
 	out.events = func(yield func(*audit.Record, error) bool) {
 		for _, line := range slices.Backward(lines) {
