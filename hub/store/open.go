@@ -37,6 +37,7 @@ PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -32768;
 PRAGMA wal_autocheckpoint = 8192;
 PRAGMA journal_size_limit = 67108864;
+PRAGMA busy_timeout = 0;
 `
 
 func (s *Store) open(ctx context.Context, path string) (err error) {
@@ -169,7 +170,7 @@ func enterWAL(ctx context.Context, conn *sql.Conn) error {
 // migrate applies the scripts that the file has not seen, all in one transaction.
 func migrate(ctx context.Context, w *writer, now time.Time) (err error) {
 	conn := w.conn
-	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	if err := w.begin(); err != nil {
 		return err
 	}
 	defer func() {

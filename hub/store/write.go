@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -118,7 +119,7 @@ func (w *writer) commit(jobs []*job) {
 
 // transact returns what became of each job, or why nothing became of any.
 func (w *writer) transact(jobs []*job) (failures []error, err error) {
-	if err := w.exec(`BEGIN IMMEDIATE`); err != nil {
+	if err := w.begin(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -143,6 +144,22 @@ func (w *writer) transact(jobs []*job) (failures []error, err error) {
 		}
 	}
 	return failures, w.end()
+}
+
+// begin begins a transaction, and waits for busyTimeout at most where another process has one. It asks every millisecond. SQLite's
+// own wait asks ever more rarely, in the end ten times in a second, and so misses all the short gaps of a process that writes
+// without a rest: it is turned off for this connection.
+func (w *writer) begin() error {
+	for end := time.Now().Add(busyTimeout); ; time.Sleep(time.Millisecond) {
+		err := w.exec(`BEGIN IMMEDIATE`)
+		if isBusy(err) && time.Now().Before(end) {
+			continue
+		}
+		if isBusy(err) {
+			return fmt.Errorf("other processes have been writing for %s: %w", busyTimeout, err)
+		}
+		return err
+	}
 }
 
 // end writes what the jobs have counted together, and commits.
