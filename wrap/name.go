@@ -1,10 +1,12 @@
 package wrap
 
 import (
+	"cmp"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // Name returns a name for the server that a command starts: that of the package for the usual package runners, that of
@@ -95,12 +97,4 @@ func base(file string) string {
 	return name
 }
 
-var unclean = regexp.MustCompile(`[^a-z0-9_-]+`)
-
-func clean(name string) string {
-	name = strings.Trim(unclean.ReplaceAllString(strings.ToLower(name), "-"), "-_")
-	if name == "" {
-		return "server"
-	}
-	return name
-}
+func clean(name string) string { return cmp.Or(policy.ServerName(name), "server") }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rohitgs28/mcpx/hub/uplink"
+	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/wrap/clients"
 )
 
@@ -76,7 +77,7 @@ func (a *app) connectClients(ctx context.Context, pick *clientPicks, hub *hubPic
 	}
 	var servers []clients.HubServer
 	for _, name := range names {
-		if !serverName.MatchString(name) {
+		if !policy.IsServerName(name) {
 			return fmt.Errorf("%q is no name of a server", name)
 		}
 		servers = append(servers, clients.HubServer{Name: name, URL: base + "/mcp/" + name})
@@ -233,7 +234,7 @@ Exit codes: 0 done, or nothing to do; 1 something could not be done.`,
 			a.plan(&cc, files, func(f *clients.File) (*clients.Change, error) {
 				return f.Disconnect(func(s *clients.Server) bool {
 					name, ok := strings.CutPrefix(s.URL, base+"/mcp/")
-					return ok && serverName.MatchString(name) && (len(hub.servers) == 0 || slices.Contains(hub.servers, name))
+					return ok && policy.IsServerName(name) && (len(hub.servers) == 0 || slices.Contains(hub.servers, name))
 				})
 			})
 			return a.carryOut(&cc)

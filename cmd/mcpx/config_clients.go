@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,13 +57,6 @@ type pastedServer struct {
 // ignored takes any value, unread.
 type ignored struct{}
 
-var notName = regexp.MustCompile(`[^a-z0-9_-]+`)
-
-// name makes a server name of what the client calls it: lower case, anything else a hyphen.
-func pastedName(key string) string {
-	return strings.Trim(notName.ReplaceAllString(strings.ToLower(key), "-"), "-_")
-}
-
 // pasted turns the `mcpServers:` map into entries, by name.
 func (d *document) pasted(entries map[string]pastedServer) []server {
 	var servers []server
@@ -74,7 +66,7 @@ func (d *document) pasted(entries map[string]pastedServer) []server {
 			continue
 		}
 		s := server{
-			Name:           pastedName(key),
+			Name:           policy.ServerName(key),
 			URL:            cmp.Or(entry.URL, entry.HTTPURL, entry.ServerURL),
 			Transport:      cmp.Or(entry.Transport, entry.Type),
 			Command:        entry.Command,

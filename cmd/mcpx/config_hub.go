@@ -165,7 +165,7 @@ func (c corsConfig) Validate() error {
 		}
 	}
 	for i, header := range c.AllowedHeaders {
-		if !headerName.MatchString(header) {
+		if !headerName().MatchString(header) {
 			errs = append(errs, fmt.Errorf("%s: %q is no header name", item("allowed_headers", i), header))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -44,10 +43,7 @@ const (
 	modeShadow  = "shadow"
 )
 
-var (
-	serverName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-)
+var headerName = lazyRegexp("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 // withDefaults gives what the file left open. Relative folders start at the file's folder.
 func (s server) withDefaults(folder string) server {
@@ -90,7 +86,7 @@ func (s server) validName() error {
 	switch {
 	case s.Name == "":
 		return errors.New("name: is missing")
-	case !serverName.MatchString(s.Name):
+	case !policy.IsServerName(s.Name):
 		return fmt.Errorf("name: %q is no server name: use a-z, 0-9, _ and -, and start with a letter or digit", s.Name)
 	default:
 		return nil
@@ -186,7 +182,7 @@ func (s server) validHeaders() error {
 	var errs []error
 	for name, value := range s.Headers {
 		switch {
-		case !headerName.MatchString(name):
+		case !headerName().MatchString(name):
 			errs = append(errs, fmt.Errorf("headers.%s: is no header name", name))
 		case slices.Contains(reservedHeaders, strings.ToLower(name)):
 			errs = append(errs, fmt.Errorf("headers.%s: is set by the transport: remove it", name))

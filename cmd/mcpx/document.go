@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -35,7 +34,7 @@ const (
 	maxNesting    = 100
 )
 
-var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlErrorLine = lazyRegexp(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // parse reads exactly one YAML document whose top is a mapping.
 func (d *document) parse(text []byte) {
@@ -81,7 +80,7 @@ func decodeNode(decoder *yaml.Decoder, node *yaml.Node) (err error) {
 }
 
 func (d *document) syntax(err error) {
-	match := yamlErrorLine.FindStringSubmatch(err.Error())
+	match := yamlErrorLine().FindStringSubmatch(err.Error())
 	if match == nil {
 		d.problem("", fmt.Errorf("not YAML: %w", err))
 		return
@@ -140,13 +139,13 @@ func (d *document) splitPath(base, text string) (path, message string) {
 			return candidate, text[end+2:]
 		}
 	}
-	if key, rest, ok := strings.Cut(text, ": "); ok && pathLike.MatchString(key) {
+	if key, rest, ok := strings.Cut(text, ": "); ok && pathLike().MatchString(key) {
 		return join(base, key), rest
 	}
 	return base, text
 }
 
-var pathLike = regexp.MustCompile(`^[A-Za-z_*][^\s:]*$`)
+var pathLike = lazyRegexp(`^[A-Za-z_*][^\s:]*$`)
 
 // hasProblem reports whether a problem was found at path, above or below it.
 func (d *document) hasProblem(path string) bool {

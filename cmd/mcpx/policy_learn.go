@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/policy/learn"
 )
 
@@ -110,7 +111,7 @@ func (r *record) learn() (*learn.Lesson, error) {
 			continue
 		}
 		lesson.Servers = slices.DeleteFunc(lesson.Servers, func(s learn.Server) bool {
-			if serverName.MatchString(s.Name) {
+			if policy.IsServerName(s.Name) {
 				return false
 			}
 			lesson.Incomplete = append(lesson.Incomplete, fmt.Sprintf("server %q has %s, but no configuration can name it", s.Name, count(s.Calls, "call")))

@@ -4,21 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
 var (
-	sizePattern     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)$`)
-	durationPattern = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h|d|w)`)
+	sizePattern     = lazyRegexp(`^([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)$`)
+	durationPattern = lazyRegexp(`([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h|d|w)`)
 )
 
 // parseSize reads a number of bytes: "4096", "64MB" (10^6), "4MiB" (2^20).
 func parseSize(s string) (int64, error) {
 	const remedy = "write bytes or a size such as 64MB or 4MiB"
-	match := sizePattern.FindStringSubmatch(strings.TrimSpace(s))
+	match := sizePattern().FindStringSubmatch(strings.TrimSpace(s))
 	if match == nil {
 		return 0, fmt.Errorf("%q is no size: %s", s, remedy)
 	}
@@ -53,7 +52,7 @@ func parseSize(s string) (int64, error) {
 
 // parseDuration reads what [time.ParseDuration] does, and days and weeks: "30d", "1d12h".
 func parseDuration(s string) (time.Duration, error) {
-	parts := durationPattern.FindAllStringSubmatch(s, -1)
+	parts := durationPattern().FindAllStringSubmatch(s, -1)
 	var matched int
 	var total float64
 	for _, part := range parts {

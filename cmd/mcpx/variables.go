@@ -4,9 +4,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazyRegexp(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// lazyRegexp compiles an expression when it is first used: a wrapper starts with every client, and uses few of ours.
+func lazyRegexp(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // expand resolves ${VAR}, ${VAR:-default} and ${env:VAR} in one value; $$ is a dollar sign, and a
 // dollar sign before anything else stands for itself, so that regular expressions need no care.
@@ -48,7 +54,7 @@ func expand(s string, lookup func(string) (string, bool)) (expanded string, chan
 
 func variable(body string, lookup func(string) (string, bool)) (string, error) {
 	name, fallback, hasFallback := strings.Cut(strings.TrimPrefix(body, "env:"), ":-")
-	if !variableName.MatchString(name) {
+	if !variableName().MatchString(name) {
 		return "", fmt.Errorf("${%s} names no environment variable: write ${NAME}, ${NAME:-default} or ${env:NAME}", body)
 	}
 	value, set := lookup(name)

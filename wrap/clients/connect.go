@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // A HubServer is a server of a hub, as a client reaches it.
@@ -199,7 +201,7 @@ func (f *File) addTOML(add []branch) []edit {
 }
 
 func tomlKey(key string) string {
-	if key != "" && !notName.MatchString(key) {
+	if policy.IsServerName(key) { // is also a bare key of TOML
 		return key
 	}
 	return quote(key)

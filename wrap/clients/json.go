@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tailscale/hujson"
 )
@@ -64,10 +65,12 @@ func jsonNode(v *hujson.Value, skip int) *node {
 	return n
 }
 
-var jsonPlace = regexp.MustCompile(`(?s)^hujson: line (\d+), column (\d+): (.*)$`)
+var jsonPlace = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^hujson: line (\d+), column (\d+): (.*)$`)
+})
 
 func jsonError(err error) error {
-	match := jsonPlace.FindStringSubmatch(err.Error())
+	match := jsonPlace().FindStringSubmatch(err.Error())
 	if match == nil {
 		return &PlaceError{Reason: "not JSON"}
 	}

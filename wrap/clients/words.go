@@ -1,10 +1,12 @@
 package clients
 
 import (
+	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // wrapWords is what the arguments of mcpx wrap say.
@@ -75,13 +77,5 @@ func readWrap(args []string) (w wrapWords, ok bool) {
 	return w, ok
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9_-]+`)
-
 // SafeName makes of a client's key the name that policy and pins know the server by.
-func SafeName(key string) string {
-	name := strings.Trim(notName.ReplaceAllString(strings.ToLower(key), "-"), "-_")
-	if name == "" {
-		return "server"
-	}
-	return name
-}
+func SafeName(key string) string { return cmp.Or(policy.ServerName(key), "server") }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -38,7 +39,7 @@ func parseYAML(file []byte) (*node, error) {
 	return n, y.err
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`) })
 
 // decodeYAML returns nil for an empty document, and an error for a second one.
 func decodeYAML(source []byte) (root *yaml.Node, err error) {
@@ -53,7 +54,7 @@ func decodeYAML(source []byte) (root *yaml.Node, err error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
-		match := yamlLine.FindStringSubmatch(err.Error())
+		match := yamlLine().FindStringSubmatch(err.Error())
 		if match == nil {
 			return nil, &PlaceError{Reason: "not YAML"}
 		}
