@@ -150,15 +150,14 @@ func (w *writer) transact(jobs []*job) (failures []error, err error) {
 // own wait asks ever more rarely, in the end ten times in a second, and so misses all the short gaps of a process that writes
 // without a rest: it is turned off for this connection.
 func (w *writer) begin() error {
-	for end := time.Now().Add(busyTimeout); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(busyTimeout); ; <-time.After(time.Millisecond) {
 		err := w.exec(`BEGIN IMMEDIATE`)
-		if isBusy(err) && time.Now().Before(end) {
-			continue
-		}
-		if isBusy(err) {
+		switch {
+		case !isBusy(err):
+			return err
+		case time.Now().After(end):
 			return fmt.Errorf("other processes have been writing for %s: %w", busyTimeout, err)
 		}
-		return err
 	}
 }
 
