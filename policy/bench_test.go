@@ -43,6 +43,7 @@ func BenchmarkCall(b *testing.B) {
 		{"within", "read_file", small, Constraint{Within: Strings{root}}},
 		{"host_in", "read_file", `{"path":"https://api.example/v1/x"}`, Constraint{HostIn: Strings{"api.example"}}},
 		{"prefix, 10 KB beside it", "read_file", `{"x":"` + strings.Repeat("x", 10_000) + `","path":"` + root + `/x"}`, Constraint{Prefix: &root}},
+		{"max_len of 10 KB with escapes", "read_file", `{"path":"` + strings.Repeat(`a line of 40 characters, with an é in it\n`, 250) + `"}`, Constraint{MaxLen: new(20_000)}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			e, name, args := benchEngine(b, bench.c), []byte(bench.tool), []byte(bench.args)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	resyntax "regexp/syntax"
 	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -18,14 +19,14 @@ type scalar struct {
 }
 
 // readScalar reads a raw JSON value. It fails on null, objects, arrays, strings with broken escapes and numbers
-// out of range.
-func readScalar(value []byte) (scalar, bool) {
+// out of range. The text lies in value or, if that is no place for it, in buf.
+func readScalar(buf, value []byte) (scalar, bool) {
 	if len(value) == 0 {
 		return scalar{}, false
 	}
 	switch c := value[0]; {
 	case c == '"':
-		text, ok := jsonrpc.Text(value)
+		text, ok := jsonrpc.TextInto(buf, value)
 		return scalar{text: text, quoted: true}, ok
 	case c == '-' || '0' <= c && c <= '9':
 		d, ok := parseDecimal(value)
@@ -35,7 +36,7 @@ func readScalar(value []byte) (scalar, bool) {
 		if integer(value) {
 			return scalar{text: value, number: value}, true
 		}
-		return scalar{text: []byte(d.plain()), number: value}, true
+		return scalar{text: append(buf[:0], d.plain()...), number: value}, true
 	case string(value) == "true" || string(value) == "false":
 		return scalar{text: value}, true
 	default:
@@ -54,7 +55,7 @@ func integer(token []byte) bool {
 }
 
 func scalarText(s Scalar) string {
-	v, _ := readScalar([]byte(s))
+	v, _ := readScalar(nil, []byte(s))
 	return string(v.text)
 }
 
@@ -139,6 +140,11 @@ func wholeText(expr string) *regexp.Regexp {
 	return regexp.MustCompile(`\A(?:` + parsed.String() + `)\z`)
 }
 
+// scratch holds memory for the texts that are judged: they are not kept.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxScratch = 64 << 10 // bytes that are kept of one
+
 // judge returns the member of the constraint that a value violates and a phrase that says how, or "" when it
 // passes. The value is raw JSON, nil when the argument is absent. The members are tried in a fixed order.
 func (k *check) judge(value []byte, fs pathFS) (member, how string) {
@@ -152,7 +158,12 @@ func (k *check) judge(value []byte, fs pathFS) (member, how string) {
 	case !k.values:
 		return "", ""
 	}
-	s, ok := readScalar(value)
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	if len(value) <= maxScratch {
+		*buf = slices.Grow((*buf)[:0], len(value)) // escapes make a text shorter
+	}
+	s, ok := readScalar(*buf, value)
 	if !ok {
 		return k.first(), notScalar(value)
 	}
@@ -191,7 +202,7 @@ func notScalar(value []byte) string {
 func (k *check) judgeText(s scalar) (member, how string) {
 	text := s.text
 	switch {
-	case k.maxLen != nil && utf8.RuneCount(text) > *k.maxLen:
+	case k.maxLen != nil && len(text) > *k.maxLen && utf8.RuneCount(text) > *k.maxLen:
 		return "max_len", "is too long"
 	case k.equals != nil && string(text) != *k.equals:
 		return "equals", "is not the required value"

@@ -143,7 +143,7 @@ func (p *problems) oneOf(path string, c Constraint) {
 }
 
 func (p *problems) scalar(path string, s Scalar) {
-	if _, ok := readScalar([]byte(s)); !ok {
+	if _, ok := readScalar(nil, []byte(s)); !ok {
 		p.add(path, "%s is not a text, a number as JSON writes it, true or false; put quotes around a text", s)
 	}
 }

@@ -184,7 +184,7 @@ func TestWithinOnWindows(t *testing.T) {
 
 func mustScalar(t testing.TB, value string) scalar {
 	t.Helper()
-	s, ok := readScalar([]byte(value))
+	s, ok := readScalar(nil, []byte(value))
 	if !ok {
 		t.Fatalf("no scalar: %s", value)
 	}

@@ -3,6 +3,7 @@ package jsonrpc
 import (
 	"bytes"
 	"iter"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -56,7 +57,10 @@ func Member(object []byte, name string) []byte {
 
 // Text returns what a JSON string says, without quotes and escapes, and whether the token is a string.
 // Without an escape it is a part of the token itself; nothing is allocated.
-func Text(token []byte) ([]byte, bool) {
+func Text(token []byte) ([]byte, bool) { return TextInto(nil, token) }
+
+// TextInto is [Text] for many tokens: a text that holds an escape is written to the memory of buf, or to more if that is too little.
+func TextInto(buf, token []byte) ([]byte, bool) {
 	if len(token) < 2 || token[0] != '"' || token[len(token)-1] != '"' {
 		return nil, false
 	}
@@ -64,7 +68,7 @@ func Text(token []byte) ([]byte, bool) {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner, true
 	}
-	return unescape(make([]byte, 0, len(inner)), inner)
+	return unescape(slices.Grow(buf[:0], len(inner)), inner)
 }
 
 func unescape(dst, s []byte) ([]byte, bool) {
