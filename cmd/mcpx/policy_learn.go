@@ -33,7 +33,7 @@ Arguments are learnt where the log has them: set audit.args to redacted (secrets
 the default, and off, tools are learnt without them, and the result is not complete.
 
 A result that may not be all that happened says INCOMPLETE and why: a log that was edited or cut, or is a copy (--copied) that could
-be, lines that cannot be read, arguments that are missing.
+be, lines that cannot be read, arguments that are missing, a server of which nothing has passed.
 
 Exit codes: 0 complete, 3 printed, but not complete, 1 failed, 2 the command line is wrong.`,
 		Example: `  mcpx policy learn > learnt.yaml

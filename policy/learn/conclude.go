@@ -18,6 +18,9 @@ func (l *Learner) conclude(name string, s *server) Server {
 	out.tools(l, s)
 	out.resources(s)
 	out.names(s)
+	if c := &out.Policy; len(c.AllowTools)+len(c.AllowResources)+len(c.AllowPrompts)+len(c.AllowMethods) == 0 {
+		l.lesson.incomplete(fmt.Sprintf("server %q was used for nothing that has passed, so its policy denies everything", name))
+	}
 	for what, n := range s.refused {
 		out.Left = append(out.Left, fmt.Sprintf("%s, denied %s by %s", strings.TrimSpace(what[0]), times(n), what[1]))
 	}

@@ -170,6 +170,21 @@ func TestArgumentsThatAreNotThere(t *testing.T) {
 	}
 }
 
+// A server that was listed, tried in vain or denied everything is not known to need nothing.
+func TestNothingHasPassed(t *testing.T) {
+	s := &script{t: t}
+	s.call("read", `{}`, "tool_error")
+	s.deny("rm", "policy.deny_tools[0]")
+	lesson, _ := s.learn()
+	if len(lesson.Incomplete) != 1 || !strings.Contains(lesson.Incomplete[0], "its policy denies everything") {
+		t.Errorf("incomplete: %q", lesson.Incomplete)
+	}
+	s.call("read", `{}`, "ok")
+	if lesson, _ := s.learn(); !lesson.Complete() {
+		t.Errorf("incomplete: %q", lesson.Incomplete)
+	}
+}
+
 // Whatever the values of a session's arguments: each call of it passes under what was learnt of them.
 func TestTheSessionPassesUnderItsLesson(t *testing.T) {
 	values := []string{
