@@ -88,7 +88,7 @@ func (d *dashboardSource) overview(ctx context.Context, span dashboard.Span) (o 
 	if o.Recent, err = d.events(ctx, store.Filter{}, recentEvents); err != nil {
 		return o, err
 	}
-	o.PendingReviews, err = d.waiting.get(ctx, struct{}{}, d.undecided)
+	o.PendingReviews, err = d.waiting.get(ctx, struct{}{}, d.store.Undecided)
 	return o, err
 }
 

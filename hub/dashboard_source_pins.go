@@ -88,29 +88,6 @@ func byTarget(items []uplink.Proposal) []pinGroup {
 // since reports whether a definition other than the approved one was seen since that was approved.
 func (g pinGroup) since(p uplink.Proposal) bool { return !p.Approved && p.Last.After(g[0].ApprovedAt) }
 
-// undecided reports whether nobody has decided about a definition: nothing is approved, or it was first seen afterwards.
-func (g pinGroup) undecided(p uplink.Proposal) bool {
-	return !g[0].Approved || !p.Approved && p.First.After(g[0].ApprovedAt)
-}
-
-// undecided counts the definitions that nobody has decided about.
-func (d *dashboardSource) undecided(ctx context.Context) (n int, err error) {
-	reviews, err := d.store.Review(ctx, "")
-	if err != nil {
-		return 0, fmt.Errorf("count what waits for approval: %w", err)
-	}
-	for i := range reviews {
-		for _, group := range byTarget(reviews[i].Items) {
-			for _, p := range group {
-				if group.undecided(p) {
-					n++
-				}
-			}
-		}
-	}
-	return n, nil
-}
-
 func pinNameOf(group pinGroup) (dashboard.PinName, error) {
 	name := dashboard.PinName{Kind: group[0].Kind, Name: group[0].Name, Approved: group[0].Approved}
 	base := []byte(group[0].Definition)

@@ -215,6 +215,31 @@ func TestWitnessesAreLimited(t *testing.T) {
 	}
 }
 
+func TestUndecided(t *testing.T) {
+	clock := newClock()
+	s := openStore(t, Options{Now: clock.now})
+	check := func(when string, want int) {
+		t.Helper()
+		if got, err := s.Undecided(t.Context()); err != nil || got != want {
+			t.Errorf("%s: %d are undecided, want %d: %v", when, got, want, err)
+		}
+	}
+	check("at first", 0)
+	propose(t, s, "ada", "a", "1", tool("t", "x"), tool("u", "x"))
+	propose(t, s, "eve", "b", "1", tool("t", "y"))
+	check("nothing is approved", 3)
+	clock.add(time.Hour)
+	approve(t, s, tool("t", "x"))
+	check("who approved x has decided against y", 1)
+	clock.add(time.Hour)
+	propose(t, s, "eve", "b", "1", tool("t", "y"))
+	check("y is seen again", 1)
+	propose(t, s, "eve", "b", "1", tool("t", "z"))
+	check("z comes later", 2)
+	approve(t, s, tool("t", "z"), tool("u", "x"))
+	check("all is approved", 0)
+}
+
 func TestRulings(t *testing.T) {
 	clock := newClock()
 	s := openStore(t, Options{Now: clock.now})

@@ -66,6 +66,19 @@ func (s *Store) review(ctx context.Context, server string) ([]uplink.Review, err
 	return reviews, nil
 }
 
+// Undecided counts the definitions that nobody has decided about: nothing of that name is approved, or they were first seen after
+// what is. It does not read the definitions themselves, of which there may be much.
+func (s *Store) Undecided(ctx context.Context) (n int, err error) {
+	err = s.readers.QueryRowContext(ctx, `SELECT count(*) FROM definitions d LEFT JOIN approvals a
+		ON a.server = d.server AND a.kind = d.kind AND a.name = d.name
+		AND EXISTS (SELECT 1 FROM definitions o WHERE o.server = a.server AND o.kind = a.kind AND o.name = a.name AND o.digest = a.digest)
+		WHERE a.digest IS NULL OR a.digest <> d.digest AND d.first > a.at`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count what waits for approval: %w", err)
+	}
+	return n, nil
+}
+
 // witnesses adds who saw the definitions first, and what the server said of itself last.
 func (s *Store) witnesses(ctx context.Context, server string, at map[int64]*uplink.Proposal) error {
 	rows, err := s.readers.QueryContext(ctx, `SELECT v.definition, v.info, x.witness FROM versions v
