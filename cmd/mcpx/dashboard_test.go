@@ -123,6 +123,20 @@ func TestDashboardIsForAdministrators(t *testing.T) {
 	}
 }
 
+// The log names the command that opens this hub's dashboard, and not that of another hub.
+func TestTheLogSaysHowTheDashboardIsOpened(t *testing.T) {
+	tests := map[string][]string{"mcpx dashboard opens": nil, "an administrator's hub token": {"--socket", "none"}}
+	if runtime.GOOS != "windows" { // which has no such sockets
+		tests["mcpx dashboard --hub ./s.sock opens"] = []string{"--socket", "./s.sock"}
+	}
+	for says, args := range tests {
+		s, _ := newMachine(t).startHub(t, args...)
+		if text := s.text(); !strings.Contains(text, says) {
+			t.Errorf("%q does not say %q: %s", args, says, text)
+		}
+	}
+}
+
 func TestWhereTheDashboardListens(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -123,7 +123,7 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 		Started:    func(address string) { s.started(address, cfg, service) },
 
 		ListenAdmin: s.listenAdmin,
-		Dashboard:   func(url string) { s.dashboard(url, cfg) },
+		Dashboard:   func(url string) { s.dashboard(url, cfg, service) },
 	})
 	if err != nil {
 		return errors.Join(err, service.close())

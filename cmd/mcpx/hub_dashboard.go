@@ -42,8 +42,12 @@ Do one of these:
 `
 
 // dashboard says where the dashboard is. The warning is no line of the log: no level hides it.
-func (s *hubSettings) dashboard(url string, cfg hub.Config) {
-	s.log.Info().Str("dashboard", url).Msg("mcpx dashboard opens the dashboard")
+func (s *hubSettings) dashboard(url string, cfg hub.Config, v *hubService) {
+	how := "mcpx dashboard" + v.asks + " opens the dashboard"
+	if v.at == "" { // nobody has found this hub without a token
+		how = "mcpx dashboard --hub URL opens the dashboard, for who has logged in with an administrator's hub token"
+	}
+	s.log.Info().Str("dashboard", url).Msg(how)
 	if beyondLoopback(cfg.Admin.Listen) && cfg.TLS.CertFile == "" {
 		fmt.Fprintf(s.stderr, plainAdminWarning, printable(cfg.Admin.Listen))
 	}

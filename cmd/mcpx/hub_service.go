@@ -27,7 +27,8 @@ type hubService struct {
 	store  *store.Store // nil: there is no place for one, see openStore
 	key    ed25519.PrivateKey
 	door   net.Listener         // for this user alone; nil: none
-	at     string               // where door is, for people
+	at     string               // where door is, for people; "": there is none
+	asks   string               // what `mcpx dashboard` needs on its command line to find it
 	secret string               // that door asks for; "": it is a socket
 	notice string               // file to remove at the end: it says where door is
 	traces *telemetry.Telemetry // nil: none
@@ -94,11 +95,12 @@ func (v *hubService) openDoor(socket string) error {
 		return err
 	}
 	if socket != "" {
-		place = door{socket: socket}
+		place, v.asks = door{socket: socket}, " --hub "+socket
 	}
 	if place.socket != "" {
-		v.at = place.socket
-		v.door, err = hub.ListenSocket(place.socket)
+		if v.door, err = hub.ListenSocket(place.socket); err == nil {
+			v.at = place.socket
+		}
 		return err
 	}
 	if live, err := readDoor(place.file); err == nil && answers(live.URL) {
