@@ -140,7 +140,7 @@ func wholeText(expr string) *regexp.Regexp {
 	return regexp.MustCompile(`\A(?:` + parsed.String() + `)\z`)
 }
 
-// scratch holds memory for the texts that are judged: they are not kept.
+// scratch holds memory for texts with escapes while they are judged.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxScratch = 64 << 10 // bytes that are kept of one
@@ -158,12 +158,14 @@ func (k *check) judge(value []byte, fs pathFS) (member, how string) {
 	case !k.values:
 		return "", ""
 	}
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	if len(value) <= maxScratch {
-		*buf = slices.Grow((*buf)[:0], len(value)) // escapes make a text shorter
+	var buf []byte
+	if len(value) <= maxScratch && bytes.IndexByte(value, '\\') >= 0 {
+		kept := scratch.Get().(*[]byte)
+		defer scratch.Put(kept)
+		*kept = slices.Grow((*kept)[:0], len(value)) // without its escapes a text is shorter
+		buf = *kept
 	}
-	s, ok := readScalar(*buf, value)
+	s, ok := readScalar(buf, value)
 	if !ok {
 		return k.first(), notScalar(value)
 	}
