@@ -112,7 +112,7 @@ func startChild(t *testing.T, path, name string) (kill func() map[string]uint64)
 }
 
 // Processes that append to one file are killed at any moment, while another one goes on: nothing that was acknowledged is lost,
-// and nothing is half stored.
+// nothing is half stored, and the figures are those of the events.
 func TestKilledProcessesLoseNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hub.db")
 	s := openStore(t, Options{Path: path})
@@ -133,7 +133,11 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var want Figures
+	outcomes := int64(0)
 	for _, c := range fleet.Chains {
+		n := int64(c.Seq)                                                                           //nolint:gosec // small
+		want.Calls, want.Denied, outcomes = want.Calls+(n+1)/2, want.Denied+(n+19)/20, outcomes+n/2 // see chainWriter
 		if c.Seq < acked[c.Chain] || c.Events != int64(c.Seq) || c.Problems > 0 {
 			t.Errorf("%s: %d events up to %d, %d problems; acknowledged were %d", c.Chain, c.Events, c.Seq, c.Problems, acked[c.Chain])
 		}
@@ -143,6 +147,11 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		t.Errorf("chains are lost: %v", acked)
 	}
 	sound(t, s, fleet.Events)
+	now := time.Now()
+	counted, err := s.Series(t.Context(), Name{}, Span{Since: now.Add(-24 * time.Hour), Until: now.Add(24 * time.Hour)})
+	if err != nil || len(counted) != 1 || counted[0].Calls != want.Calls || counted[0].Denied != want.Denied || counted[0].Latency.N() != outcomes {
+		t.Errorf("figures %+v, want %d calls, %d of them denied, %d outcomes: %v", counted, want.Calls, want.Denied, outcomes, err)
+	}
 	page, err := s.Events(t.Context(), Filter{}, 10, "")
 	if err != nil || len(page.Events) != 10 || page.Events[0].Kind == audit.Kind("") {
 		t.Errorf("%d events: %v", len(page.Events), err)
