@@ -44,8 +44,9 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // run executes the command line and returns the exit code.
 func (a *app) run(args []string) int {
-	root := a.rootCommand()
-	root.SetArgs(compatible(args))
+	args = compatible(args)
+	root := a.rootCommand(args)
+	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -78,7 +79,8 @@ const (
 	groupOther = "other"
 )
 
-func (a *app) rootCommand() *cobra.Command {
+// rootCommand makes what a command line needs: all commands, but for a wrapper, which starts with every client of a machine.
+func (a *app) rootCommand(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mcpx",
 		Short: "Put a policy, pins and a tamper-evident record in front of MCP servers",
@@ -120,10 +122,13 @@ policy, notices when the server changes what it says about its tools, and record
 	}
 	wrap := a.wrapCommand()
 	_ = wrap.RegisterFlagCompletionFunc("name", a.completeServers)
-	add(groupUse, wrap, a.clientsCommand(), a.hubCommand(), a.dashboardCommand(), a.loginCommand(), a.logoutCommand(), a.demoCommand())
-	add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
-	add(groupWell, a.doctorCommand(), a.checkCommand(), a.healthCommand())
-	add(groupOther, a.configCommand(), a.versionCommand())
+	add(groupUse, wrap)
+	if len(args) == 0 || args[0] != wrap.Name() {
+		add(groupUse, a.clientsCommand(), a.hubCommand(), a.dashboardCommand(), a.loginCommand(), a.logoutCommand(), a.demoCommand())
+		add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
+		add(groupWell, a.doctorCommand(), a.checkCommand(), a.healthCommand())
+		add(groupOther, a.configCommand(), a.versionCommand())
+	}
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetUsageTemplate(root.UsageTemplate() + rootHelpTail)

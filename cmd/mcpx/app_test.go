@@ -21,7 +21,7 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 			visit(child)
 		}
 	}
-	visit((&app{}).rootCommand())
+	visit((&app{}).rootCommand(nil))
 }
 
 func TestPrintableEscapesWhatMovesTheCursor(t *testing.T) {

@@ -322,7 +322,7 @@ func commandsExist(t *testing.T, where, text string) {
 	t.Helper()
 	for _, match := range regexp.MustCompile("`mcpx ([^`]+)`").FindAllStringSubmatch(text, -1) {
 		words := strings.Fields(match[1])
-		command, rest, err := (&app{}).rootCommand().Find(words)
+		command, rest, err := (&app{}).rootCommand(nil).Find(words)
 		if err == nil {
 			err = command.ParseFlags(rest)
 		}

@@ -16,7 +16,7 @@ import (
 // has these flags.
 func understood(t *testing.T, where string, args []string) {
 	t.Helper()
-	command, rest, err := (&app{}).rootCommand().Find(args)
+	command, rest, err := (&app{}).rootCommand(nil).Find(args)
 	if err != nil {
 		t.Errorf("%s: %q: %v", where, args, err)
 		return
