@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +24,30 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 		}
 	}
 	visit((&app{}).rootCommand(nil))
+}
+
+// No command that takes a span of time takes one that ends before it begins.
+func TestASpanBeginsBeforeItsEnd(t *testing.T) {
+	found := 0
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for _, child := range c.Commands() {
+			visit(child)
+		}
+		if c.Flags().Lookup("since") == nil || c.Flags().Lookup("until") == nil {
+			return
+		}
+		found++
+		var out, errs bytes.Buffer
+		args := append(strings.Fields(c.CommandPath())[1:], "--since", "5m", "--until", "10m")
+		if code := (&app{out: &out, err: &errs}).run(args); code != exitUsage || !strings.Contains(errs.String(), "--since is 20") {
+			t.Errorf("%q: code %d, %s%s", args, code, out.String(), errs.String())
+		}
+	}
+	visit((&app{}).rootCommand(nil))
+	if found < 4 {
+		t.Errorf("only %d commands take a span", found)
+	}
 }
 
 func TestPrintableEscapesWhatMovesTheCursor(t *testing.T) {

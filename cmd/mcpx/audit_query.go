@@ -133,3 +133,17 @@ func (m *moment) Set(s string) (err error) {
 	m.Time = time.Now().Add(-ago)
 	return nil
 }
+
+// checkSpan refuses a command line whose --since is not before its --until: nothing could be found.
+func checkSpan(c *cobra.Command) error {
+	since, until := c.Flags().Lookup("since"), c.Flags().Lookup("until")
+	if since == nil || until == nil || !since.Changed || !until.Changed {
+		return nil
+	}
+	from, ok := since.Value.(*moment)
+	to, both := until.Value.(*moment)
+	if ok && both && !from.Before(to.Time) {
+		return fmt.Errorf("--since is %s, which is not before --until, %s: nothing lies between them", from, to)
+	}
+	return nil
+}
