@@ -136,7 +136,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	var want Figures
 	outcomes := int64(0)
 	for _, c := range fleet.Chains {
-		n := int64(c.Seq)                                                                           //nolint:gosec // small
+		n := int64(c.Seq)
 		want.Calls, want.Denied, outcomes = want.Calls+(n+1)/2, want.Denied+(n+19)/20, outcomes+n/2 // see chainWriter
 		if c.Seq < acked[c.Chain] || c.Events != int64(c.Seq) || c.Problems > 0 {
 			t.Errorf("%s: %d events up to %d, %d problems; acknowledged were %d", c.Chain, c.Events, c.Seq, c.Problems, acked[c.Chain])
