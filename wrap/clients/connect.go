@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"github.com/rohitgs28/mcpx/policy"
 )
 
 // A HubServer is a server of a hub, as a client reaches it.
@@ -201,7 +199,8 @@ func (f *File) addTOML(add []branch) []edit {
 }
 
 func tomlKey(key string) string {
-	if policy.IsServerName(key) { // is also a bare key of TOML
+	const bare = "abcdefghijklmnopqrstuvwxyz0123456789_-" // TOML lets capitals stand without quotes too
+	if key != "" && strings.Trim(key, bare) == "" {
 		return key
 	}
 	return quote(key)
