@@ -164,8 +164,9 @@ func (x *exchange) call(ctx context.Context, m *jsonrpc.Message) error {
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), ownTimeout)
 		defer cancel()
 		asking = own
-	} else if x.held != nil {
-		x.link.forget(m.ID.Key(), x.held) // it is held no more: whoever sees its answer delivers it
+	} else if x.held != nil && m.ID.Key() == x.id.Key() {
+		x.link.forget(m.ID.Key(), x.held)
+		x.held = nil // no more: whoever sees its answer delivers it, and if it has none there is nothing to wait for
 	}
 	var undelivered error
 	err := x.link.up.Call(asking, m, func(a Arrival) error {

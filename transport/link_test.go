@@ -393,3 +393,30 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A request that was held back and then sent may end without an answer, as one does that the client has cancelled. Neither who
+// sent it after its own question nor who had it handed over waits any longer.
+func TestUnansweredAfterItWasHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		surveyed := make(chan struct{})
+		up := &upstream{call: func(_ context.Context, m *jsonrpc.Message, yield transport.Yield) error {
+			if !m.Own {
+				return nil
+			}
+			<-surveyed
+			return yield(says(`{"jsonrpc":"2.0","id":"own","result":{}}`))
+		}}
+		l := transport.NewLink(&surveyor{}, up)
+		var all sync.WaitGroup
+		for id := range 2 {
+			all.Go(func() {
+				if got, err := exchanged(t.Context(), l, request(id)); got != "" || !errors.Is(err, transport.ErrUnanswered) {
+					t.Errorf("request %d: %q, %v", id, got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(surveyed)
+		all.Wait()
+	})
+}
