@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -181,4 +182,38 @@ func BenchmarkFillBatch(b *testing.B) {
 		}
 		b.SetBytes(int64(len(batch.Lines)))
 	}
+}
+
+// BenchmarkParse is what every event costs that the hub takes, and that a search, a check or learning reads.
+func BenchmarkParse(b *testing.B) {
+	opts := testOptions(b)
+	l := openLog(b, opts)
+	event, _ := benchEvents()
+	benchLink(l).Append(event)
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	text, err := os.ReadFile(onlySegment(b, opts.DefaultDir))
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := bytes.SplitAfter(text, []byte("\n"))[1]
+	line = line[:len(line)-1]
+	b.SetBytes(int64(len(line)))
+	b.Run("as written", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := parseRecord(line); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("strictly", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := strictly(line); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

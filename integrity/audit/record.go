@@ -50,6 +50,10 @@ type Record struct {
 // and kind present. Members of a later version are passed over. The record keeps line.
 func parseRecord(line []byte) (*Record, error) {
 	r := &Record{Raw: line}
+	if r.readWritten(line) {
+		return r, r.complete()
+	}
+	*r = Record{Raw: line}
 	if err := members(line, r.set); err != nil {
 		return nil, err
 	}
@@ -191,6 +195,9 @@ func (r *Record) text(name string) *string {
 func unquote(value jsontext.Value) (string, error) {
 	if value.Kind() != '"' {
 		return "", errors.New("not a string")
+	}
+	if text, ok := plainText(string(value)); ok {
+		return text, nil
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	return string(text), err
