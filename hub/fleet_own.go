@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rohitgs28/mcpx/hub/store"
@@ -30,7 +31,29 @@ func (f *fleet) forwarding() audit.ForwardOptions {
 			}
 			return a.Acked, nil
 		},
+		Rest:    givesWay(&f.hub.served),
 		OnError: func(err error) { f.log.Warn().Err(err).Msg("events of this machine wait for the store") },
+	}
+}
+
+// How the way of our own log into the store gives way to requests: to keep an event there costs as much as to serve a call.
+const (
+	busyRate = 1000        // requests a second from which it does
+	busyRest = 9           // times as long as it has worked it rests then
+	mostRest = time.Second // after one batch
+)
+
+// givesWay returns how long the store rests after a batch, by how many requests there were since the one before.
+func givesWay(served *atomic.Uint64) func(took time.Duration) time.Duration {
+	since, before := time.Now(), served.Load()
+	return func(took time.Duration) time.Duration {
+		now, n := time.Now(), served.Load()
+		busy := float64(n-before) >= busyRate*now.Sub(since).Seconds()
+		since, before = now, n
+		if !busy {
+			return 0
+		}
+		return min(busyRest*took, mostRest)
 	}
 }
 

@@ -192,6 +192,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // the gateway has ended, and with it the audit log
 	}
 	defer h.usage.leave()
+	h.served.Add(1)
 	s := h.state.Load()
 	rec := &recorder{ResponseWriter: w, began: time.Now()}
 	defer h.count(rec, r)

@@ -38,7 +38,7 @@ func (c *chainWriter) line() []byte {
 	} else if c.seq%20 == 1 {
 		members = `,"decision":"deny","rule":"deny_tools: write_file"`
 	}
-	b := fmt.Appendf(nil, `{"time":%q,"id":"01934f6e-8c5a-7%03x-9a4b-%012x","seq":%d,"prev":"%s","source":"wrap","instance":"01934f6e8c5a7000","host":"laptop-of-ada","user":"ada","server":%q,"client":"ada","client_info":{"name":"claude-desktop","version":"1.2.3"},"server_info":{"name":"secure-filesystem-server","version":"0.2.0"},"era":"2025-11-25","session":"01934f6e-8c5a-7abc-9a4b-000000000001","request_id":%d,"method":"tools/call","target":"read_file_%d"%s,"args":{"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},"kind":"%s"}`,
+	b := fmt.Appendf(nil, `{"time":%q,"id":"01934f6e-8c5a-7%03x-9a4b-%012x","seq":%d,"prev":"%s","source":"wrap","instance":"01934f6e8c5a7000","host":"laptop-of-ada","user":"ada","server":%q,"client":"ada","client_info":{"name":"claude-desktop","version":"1.2.3"},"server_info":{"name":"secure-filesystem-server","version":"0.2.0"},"session":"01934f6e-8c5a-7abc-9a4b-000000000001","era":"2025-11-25","request_id":%d,"method":"tools/call","target":"read_file_%d"%s,"args":{"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},"kind":"%s"}`,
 		c.time.Format("2006-01-02T15:04:05.000000000Z"), c.seq&0xfff, c.seq, c.seq, hex.EncodeToString(c.prev[:]), server, c.seq/2, c.seq/2%20, members, kind)
 	c.prev = sha256.Sum256(b)
 	return b

@@ -23,9 +23,10 @@ type forwarder struct {
 	looked time.Time // the folder's time of change at the last look
 	lookEr bool      // a look failed, and that was told
 
-	sent  time.Time // when the hub took a batch last
-	pause time.Time // until then the hub is left alone
-	fails int       // of the hub, since it answered last
+	sent  time.Time     // when the hub took a batch last
+	rest  time.Duration // for which the hub is to be left alone after this round
+	pause time.Time     // until then the hub is left alone
+	fails int           // of the hub, since it answered last
 }
 
 // run goes around among the chains, one batch of each at a time, and waits when there is nothing to send.
@@ -37,6 +38,9 @@ func (f *forwarder) run(ctx context.Context) {
 			if !f.resting(f.pause) && !f.resting(c.rest) && ctx.Err() == nil {
 				busy = f.step(ctx, c) || busy
 			}
+		}
+		if f.rest > 0 { // after a round, so that every chain has its turn
+			f.pause, f.rest = time.Now().Add(f.rest), 0
 		}
 		if !busy {
 			f.wait(ctx)
@@ -132,6 +136,12 @@ func (f *forwarder) drain(ctx context.Context) error {
 	return trouble
 }
 
+// urgent reports whether so much of our own chain waits after a batch that the oldest of it might have to be dropped.
+func (c *outChain) urgent(b *Batch) bool {
+	last := c.o.log.last.Load()
+	return c.own && last > b.Last && int64(last-b.Last)*int64(len(b.Lines)/b.Events) > c.o.files.maxPending()/4 //nolint:gosec // far less
+}
+
 // unsent reports whether our own chain has events that were not acknowledged.
 func (c *outChain) unsent() bool { return c.o.log.last.Load() >= c.cur.need() }
 
@@ -150,6 +160,7 @@ func (f *forwarder) step(ctx context.Context, c *outChain) bool {
 		return false
 	}
 	limited, cancel := context.WithTimeout(ctx, sendTimeout)
+	began := time.Now()
 	acked, err := f.opt.Send(limited, b)
 	cancel()
 	var behind BehindError
@@ -158,6 +169,9 @@ func (f *forwarder) step(ctx context.Context, c *outChain) bool {
 	case err == nil:
 		f.hubAnswered()
 		f.sent = time.Now()
+		if !c.urgent(&b) {
+			f.rest += f.opt.Rest(f.sent.Sub(began))
+		}
 		return f.acknowledged(c, &b, next, acked)
 	case ctx.Err() != nil:
 		return false

@@ -86,6 +86,10 @@ type ForwardOptions struct {
 	OnError  func(error) // is told once per outage; nil: nobody
 	OnSent   func()      // after each acknowledgement; nil: nobody
 	MaxBytes int         // of a batch's lines, unless one line is longer; 0 is 256 KiB
+
+	// Rest is asked after each batch that the hub took, in so much time, how long to leave it alone: what waits is safe, others may
+	// need the CPUs now. Where a quarter of Options.MaxPending waits, nobody is asked. nil: no time at all.
+	Rest func(took time.Duration) time.Duration
 }
 
 // Forward sends what there is, and what comes, until ctx ends or the outbox is closed, and returns nil then. An event counts as
@@ -144,6 +148,9 @@ func (o *Outbox) forwarder(opt ForwardOptions) (*forwarder, error) {
 	}
 	if opt.OnError == nil {
 		opt.OnError = func(error) {}
+	}
+	if opt.Rest == nil {
+		opt.Rest = func(time.Duration) time.Duration { return 0 }
 	}
 	if opt.OnSent == nil {
 		opt.OnSent = func() {}
