@@ -75,7 +75,8 @@ func (g *Guard) engine() *Engine { return g.rules.Load().engine }
 type peers struct {
 	clientInfo, serverInfo []byte
 	era                    string
-	handshake              bool // the client has sent initialize
+	handshake              bool   // the client has sent initialize
+	version                string // of a legacy session, as the server has agreed to it
 }
 
 // NewGuard returns the guard of one link.

@@ -57,6 +57,9 @@ func (g *Guard) admit(c *call, m *jsonrpc.Message, now time.Time) Decision {
 // as long as a message.
 const maxInfo = 2 << 10
 
+// maxVersion bounds, in bytes, what is kept of a protocol version, which is a date.
+const maxVersion = 64
+
 // shortInfo returns a copy, or of a long one what identifies the peer.
 func shortInfo(info []byte) []byte {
 	if len(info) <= maxInfo {

@@ -107,6 +107,9 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 	g.opt.Census.identify(info, c.modern)
 	g.mu.Lock()
 	g.peers.serverInfo = shortInfo(info)
+	if version, ok := m.Text(jsonrpc.ProtocolVersion); ok && !c.modern {
+		g.peers.version = string(version[:min(len(version), maxVersion)])
+	}
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 	g.mu.Unlock()
 	if g.opt.Pins == nil {

@@ -15,11 +15,23 @@ func (g *Guard) trace(c *call, m *jsonrpc.Message, fromServer bool) {
 		return
 	}
 	c.span = g.opt.Tracer.Begin(&TracedRequest{
-		Start: c.start, FromServer: fromServer, Method: c.name, Known: c.method.Kinds != 0,
+		Version: g.version(c, m),
+		Start:   c.start, FromServer: fromServer, Method: c.name, Known: c.method.Kinds != 0,
 		Target: c.target, TargetKind: c.method.Target, Prompt: c.method.Target == PromptTarget || c.prompt,
 		RequestID: c.id.Token(), Modern: c.modern, Traceparent: came.Traceparent, Tracestate: came.Tracestate,
 	})
 	c.trace = append(c.trace[:0], c.span.TraceID()...)
+}
+
+// version returns which revision of the protocol a request is of.
+func (g *Guard) version(c *call, m *jsonrpc.Message) string {
+	if c.modern {
+		text, _ := m.Text(jsonrpc.MetaVersion)
+		return string(text)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.peers.version
 }
 
 // traced returns the request as it is forwarded: with the context of our span, so that those of the other side follow it.

@@ -367,3 +367,22 @@ func TestNobodyTraces(t *testing.T) {
 		t.Errorf("a call and its answer make %v allocations", n)
 	}
 }
+
+// A span says the revision that was agreed on in a session, or that a request of a later revision names itself.
+func TestSpansSayTheRevision(t *testing.T) {
+	spans := new(spanLog)
+	l := tracedLink(t, spans, false)
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","serverInfo":{"name":"s"}}}`)
+	l.say(l.g.FromClient, `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":"q","method":"roots/list"}`)
+	l.say(l.g.FromClient, `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",`+
+		`"io.modelcontextprotocol/clientCapabilities":{}}}}`)
+	var got []string
+	for _, s := range spans.spans {
+		got = append(got, s.Method+" "+s.Version)
+	}
+	if want := "initialize , ping 2025-06-18, roots/list 2025-06-18, tools/list 2026-07-28"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+}

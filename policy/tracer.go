@@ -30,6 +30,7 @@ type TracedRequest struct {
 	Prompt     bool   // Target is a prompt also where TargetKind is RefTarget
 	RequestID  []byte // the raw JSON token
 	Modern     bool   // the era
+	Version    string // of the protocol: what the request or the session's initialize says; "": it is not known (yet)
 
 	// The caller's context, decoded: of params._meta, else what came beside the message. Not validated; nil: none.
 	Traceparent, Tracestate []byte

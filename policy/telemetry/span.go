@@ -90,6 +90,9 @@ func (s *span) describe(r *policy.TracedRequest) {
 	if len(r.RequestID) > 0 {
 		s.shared = append(s.shared, attribute.String("jsonrpc.request.id", requestID(r.RequestID)))
 	}
+	if r.Version != "" {
+		s.shared = append(s.shared, attribute.String("mcp.protocol.version", shorten(r.Version, maxText)))
+	}
 	if s.targetKey != "" {
 		s.shared = append(s.shared, s.targetKey.String(s.target))
 	} else if r.TargetKind == policy.ResourceTarget && len(r.Target) > 0 {

@@ -95,6 +95,10 @@ func TestSpans(t *testing.T) {
 			map[string]string{"jsonrpc.request.id": `ab"c`}, "",
 		},
 		{
+			"of a known revision", func(r *policy.TracedRequest) { r.Version = "2026-07-28" }, true, policy.SpanEnd{Outcome: "ok", Rule: "default"}, "tools/call read",
+			map[string]string{"mcp.protocol.version": "2026-07-28"}, "",
+		},
+		{
 			"a prompt", func(r *policy.TracedRequest) {
 				r.Method, r.TargetKind, r.Prompt, r.Target = "prompts/get", policy.PromptTarget, true, []byte("greet")
 			}, true, policy.SpanEnd{Outcome: "ok", Rule: "default"}, "prompts/get greet",
