@@ -46,3 +46,21 @@ func TestOwnLogIsStoredToTheEnd(t *testing.T) {
 		t.Errorf("verify: %d events, %v, %v", n, problems, err)
 	}
 }
+
+// What waits of the hub's own log is counted: a store that cannot take it, or has no time to, is seen.
+func TestOwnEventsThatWaitAreCounted(t *testing.T) {
+	b := newBackend(t)
+	dir := shortDir(t)
+	g := startTeam(t, config(hub.Server{Name: "b", URL: b.URL}), func(_ *hub.Options, opt *audit.Options) {
+		opt.Config, opt.DefaultDir, opt.StateDir, opt.Hub = audit.Config{}, filepath.Join(dir, "audit"), filepath.Join(dir, "state"), audit.LocalHub
+	})
+	g.post("b", callTool(1, "echo"))
+	eventually(t, "a store with all events", func() bool {
+		return g.metric("mcpx_events_waiting") == "0" && g.metric("mcpx_events_stored_total") != "0"
+	})
+	if err := g.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g.post("b", callTool(2, "echo"))
+	eventually(t, "an event that waits", func() bool { return g.metric("mcpx_events_waiting") == "2" })
+}

@@ -3,6 +3,7 @@ package hub
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ type fleetMetrics struct {
 	batches  *prometheus.CounterVec
 	problems *prometheus.CounterVec
 	splits   *prometheus.CounterVec
+	own      atomic.Pointer[audit.Outbox] // nil: the hub's own log leaves no files
 
 	mu      sync.Mutex
 	servers map[string]*callMetrics // by label; guarded by mu
@@ -73,8 +75,11 @@ func (m *metrics) addFleet() {
 		Name: "mcpx_wrappers_alive", Help: "Wrappers that said within the last 90 seconds that they are there.",
 	}, func() float64 { alive, _ := f.countAlive(time.Now()); return float64(alive) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "mcpx_events_waiting", Help: "Events that these wrappers had not delivered yet when they said so.",
-		}, func() float64 { _, pending := f.countAlive(time.Now()); return pending }))
+			Name: "mcpx_events_waiting", Help: "Events that are not in the store yet: those of these wrappers, as they said last, and the hub's own.",
+		}, func() float64 {
+			_, pending := f.countAlive(time.Now())
+			return pending + float64(f.own.Load().Pending())
+		}))
 	m.fleet = f
 }
 
