@@ -196,8 +196,8 @@ func unquote(value jsontext.Value) (string, error) {
 	if value.Kind() != '"' {
 		return "", errors.New("not a string")
 	}
-	if text, ok := plainText(string(value)); ok {
-		return text, nil
+	if text, ok := plainText(value); ok {
+		return string(text), nil
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	return string(text), err

@@ -1,7 +1,7 @@
 package audit
 
 import (
-	"strings"
+	"bytes"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,113 +18,107 @@ var written = [...]string{
 // that fill up a page, and no text with an escape. Whoever reads many events spends most of the time on this, and the order alone
 // says that no name is there twice. It reports false of any other line, which may be an event all the same: then r is not to be used.
 func (r *Record) readWritten(line []byte) bool {
-	s := string(line) // the texts of r are parts of this copy
-	if !strings.HasPrefix(s, "{") {
+	if len(line) == 0 || line[0] != '{' {
 		return false
 	}
 	next := 0 // of written
 	for at := 1; ; at++ {
-		name, ok := plainText(s[at:])
+		name, ok := plainText(line[at:])
 		if !ok {
 			return false
 		}
-		for next < len(written) && written[next] != name {
+		for next < len(written) && written[next] != string(name) {
 			next++
 		}
 		if next == len(written) {
 			return false
 		}
-		next++
-		if at += len(name) + len(`""`); at >= len(s) || s[at] != ':' {
+		if at += len(name) + len(`""`); at >= len(line) || line[at] != ':' {
 			return false
 		}
 		at++
-		n := r.readMember(name, s[at:], line[at:])
-		if at += n; n == 0 || at >= len(s) {
+		n := r.readMember(written[next], line[at:])
+		next++
+		if at += n; n == 0 || at >= len(line) {
 			return false
 		}
-		if s[at] == ',' {
+		if line[at] == ',' {
 			continue
 		}
-		return strings.TrimLeft(s[at:], " ") == "}"
+		return string(bytes.TrimLeft(line[at:], " ")) == "}"
 	}
 }
 
-// readMember reads the value that s begins with, and raw, which is the same. It returns how long the value is, 0 if it is none that a
-// Log writes.
-func (r *Record) readMember(name, s string, raw []byte) int {
-	if text, ok := plainText(s); ok {
-		n := len(text) + len(`""`)
+// readMember reads the value that b begins with. It returns how long the value is, 0 if it is none that a Log writes. Each text has
+// memory of its own: who keeps the name of a tool must not keep the whole line.
+func (r *Record) readMember(name string, b []byte) int {
+	n := 0
+	if text, ok := plainText(b); ok {
+		n = len(text) + len(`""`)
 		if to := r.text(name); to != nil {
-			*to = text
+			*to = string(text)
 			return n
 		}
-		if r.set(name, raw[:n]) != nil {
-			return 0
-		}
-		return n
-	}
-	n := plainNumber(s)
-	if n == 0 && strings.HasPrefix(s, "{") {
-		if n = objectEnd(s); !jsontext.Value(raw[:n]).IsValid() {
+	} else if n = plainNumber(b); n == 0 && len(b) > 0 && b[0] == '{' {
+		if n = objectEnd(b); !jsontext.Value(b[:n]).IsValid() {
 			return 0
 		}
 	}
-	if n == 0 || r.set(name, raw[:n]) != nil {
+	if n == 0 || r.set(name, b[:n]) != nil {
 		return 0
 	}
 	return n
 }
 
-// plainText returns the JSON string that s begins with, if it has no escape.
-func plainText(s string) (text string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		return "", false
+// plainText returns the JSON string that b begins with, if it has no escape.
+func plainText(b []byte) (text []byte, ok bool) {
+	if len(b) == 0 || b[0] != '"' {
+		return nil, false
 	}
 	ascii := true
-	for i := 1; i < len(s); i++ {
-		switch c := s[i]; {
+	for i := 1; i < len(b); i++ {
+		switch c := b[i]; {
 		case c == '"':
-			text = s[1:i]
-			return text, ascii || utf8.ValidString(text)
+			text = b[1:i]
+			return text, ascii || utf8.Valid(text)
 		case c == '\\' || c < ' ':
-			return "", false
+			return nil, false
 		case c >= utf8.RuneSelf:
 			ascii = false
 		}
 	}
-	return "", false
+	return nil, false
 }
 
-// plainNumber returns how long the number is that s begins with, 0 if it is none, or none without sign and exponent.
-func plainNumber(s string) int {
-	whole := digitsIn(s)
-	if whole == 0 || whole > 1 && s[0] == '0' {
+// plainNumber returns how long the number is that b begins with, 0 if it is none, or none without sign and exponent.
+func plainNumber(b []byte) int {
+	whole := digitsIn(b)
+	if whole == 0 || whole > 1 && b[0] == '0' {
 		return 0
 	}
-	if whole == len(s) || s[whole] != '.' {
+	if whole == len(b) || b[whole] != '.' {
 		return whole
 	}
-	fraction := digitsIn(s[whole+1:])
+	fraction := digitsIn(b[whole+1:])
 	if fraction == 0 {
 		return 0
 	}
 	return whole + 1 + fraction
 }
 
-func digitsIn(s string) int {
+func digitsIn(b []byte) int {
 	n := 0
-	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+	for n < len(b) && '0' <= b[n] && b[n] <= '9' {
 		n++
 	}
 	return n
 }
 
-// objectEnd returns where the object ends that s begins with, if it is one, and 0 if it has no end.
-func objectEnd(s string) int {
+// objectEnd returns where the braces close that b begins with, 0 if they do not.
+func objectEnd(b []byte) int {
 	depth, quoted := 0, false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
 		case quoted && c == '\\':
 			i++
 		case c == '"':

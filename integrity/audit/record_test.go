@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,6 +87,21 @@ func TestOurLinesAreReadAsWritten(t *testing.T) {
 			t.Errorf("not read as written: %s", line)
 		}
 		checkReading(t, line)
+	}
+}
+
+// Who keeps a short text of a long line keeps nothing else of it.
+func TestTextsHaveTheirOwnMemory(t *testing.T) {
+	line := []byte(recordStart + `,"target":"read_file","args":{"x":"` + strings.Repeat("x", 1000) + `"},"kind":"decision"}`)
+	r, err := parseRecord(line)
+	if err != nil || !new(Record).readWritten(line) {
+		t.Fatal(err)
+	}
+	for i := range line {
+		line[i] = 'z'
+	}
+	if r.Target != "read_file" || r.Source != "hub" || r.Kind != Decision || len(r.Args) != 1008 || r.Args[0] != '{' {
+		t.Errorf("got %+v", r)
 	}
 }
 
