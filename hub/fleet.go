@@ -123,8 +123,8 @@ func (f *fleet) finish() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), forwardPatience)
 	defer cancel()
-	if err := f.outbox.Drain(ctx, f.forwarding()); err != nil && ctx.Err() == nil {
-		f.log.Warn().Err(err).Msg("the last events of the hub's own log are not in its store yet: its next start brings them")
+	if err := f.outbox.Drain(ctx, f.forwarding()); err != nil {
+		f.log.Warn().Err(err).Uint64("events", f.outbox.Pending()).Msg("the last events of the hub's own log are not in its store yet: its next start brings them")
 	}
 	if err := f.outbox.Close(); err != nil {
 		f.log.Warn().Err(err).Msg("the cursors of the audit log cannot be closed")
