@@ -39,9 +39,10 @@ func (f *forwarder) run(ctx context.Context) {
 				busy = f.step(ctx, c) || busy
 			}
 		}
-		if f.rest > 0 { // after a round, so that every chain has its turn
-			f.pause, f.rest = time.Now().Add(f.rest), 0
+		if until := time.Now().Add(f.rest); until.After(f.pause) { // after a round, so that every chain has its turn
+			f.pause = until
 		}
+		f.rest = 0
 		if !busy {
 			f.wait(ctx)
 		}

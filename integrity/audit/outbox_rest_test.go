@@ -52,6 +52,34 @@ func TestHubThatRests(t *testing.T) {
 	})
 }
 
+// A rest is no reason to ask earlier than a hub in trouble has said.
+func TestRestDoesNotShortenAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := testOptions(t)
+		for _, name := range []string{"one", "two"} {
+			dead := openLog(t, opts)
+			appendEvents(t, dead, name)
+			abandonAll(t, dead)
+		}
+		h := newFakeHub(t)
+		l := openLog(t, opts)
+		h.before = func(Batch) error {
+			if h.batches == 2 {
+				return &hubError{after: time.Minute}
+			}
+			return nil
+		}
+		_, stop := forward(t, l, LocalHub, ForwardOptions{Send: h.send, Rest: func(time.Duration) time.Duration { return time.Second }})
+		pass(50 * time.Second)
+		if batches, _ := h.taken(); batches != 2 {
+			t.Errorf("%d batches within the minute that the hub asked for after the second", batches)
+		}
+		pass(time.Minute)
+		stop()
+		wantSent(t, opts, h)
+	})
+}
+
 // Before anything might be dropped nobody is asked for patience.
 func TestNoRestWhereMuchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
