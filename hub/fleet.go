@@ -103,7 +103,7 @@ func newFleet(ctx context.Context, h *Hub) (*fleet, error) {
 	if f.outbox, err = h.opt.Record.Outbox(audit.LocalHub); err != nil {
 		return nil, fmt.Errorf("send the hub's own audit log to its store: %w", err)
 	}
-	f.metrics.own.Store(f.outbox)
+	f.metrics.countWaiting(f.outbox.Pending)
 	return f, nil
 }
 

@@ -3,7 +3,6 @@ package hub
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +20,6 @@ type fleetMetrics struct {
 	batches  *prometheus.CounterVec
 	problems *prometheus.CounterVec
 	splits   *prometheus.CounterVec
-	own      atomic.Pointer[audit.Outbox] // nil: the hub's own log leaves no files
 
 	mu      sync.Mutex
 	servers map[string]*callMetrics // by label; guarded by mu
@@ -73,14 +71,18 @@ func (m *metrics) addFleet() {
 	}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mcpx_wrappers_alive", Help: "Wrappers that said within the last 90 seconds that they are there.",
-	}, func() float64 { alive, _ := f.countAlive(time.Now()); return float64(alive) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "mcpx_events_waiting", Help: "Events that are not in the store yet: those of these wrappers, as they said last, and the hub's own.",
-		}, func() float64 {
-			_, pending := f.countAlive(time.Now())
-			return pending + float64(f.own.Load().Pending())
-		}))
+	}, func() float64 { alive, _ := f.countAlive(time.Now()); return float64(alive) }))
 	m.fleet = f
+}
+
+// countWaiting tells how many events of the hub's own log wait. It may be called once.
+func (f *fleetMetrics) countWaiting(own func() uint64) {
+	f.all.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mcpx_events_waiting", Help: "Events that are not in the store yet: those of these wrappers, as they said last, and the hub's own.",
+	}, func() float64 {
+		_, pending := f.countAlive(time.Now())
+		return pending + float64(own())
+	}))
 }
 
 // countStreams tells how to count the streams of bundles that are open. It may be called once.
