@@ -15,10 +15,9 @@ func (g *Guard) trace(c *call, m *jsonrpc.Message, fromServer bool) {
 		return
 	}
 	c.span = g.opt.Tracer.Begin(&TracedRequest{
-		Version: g.version(c, m),
-		Start:   c.start, FromServer: fromServer, Method: c.name, Known: c.method.Kinds != 0,
+		Start: c.start, FromServer: fromServer, Method: c.name, Known: c.method.Kinds != 0,
 		Target: c.target, TargetKind: c.method.Target, Prompt: c.method.Target == PromptTarget || c.prompt,
-		RequestID: c.id.Token(), Modern: c.modern, Traceparent: came.Traceparent, Tracestate: came.Tracestate,
+		RequestID: c.id.Token(), Modern: c.modern, Version: g.version(c, m), Traceparent: came.Traceparent, Tracestate: came.Tracestate,
 	})
 	c.trace = append(c.trace[:0], c.span.TraceID()...)
 }

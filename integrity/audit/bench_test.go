@@ -211,7 +211,7 @@ func BenchmarkParse(b *testing.B) {
 	b.Run("strictly", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := strictly(line); err != nil {
+			if _, err := readStrictly(line); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -53,7 +53,12 @@ func parseRecord(line []byte) (*Record, error) {
 	if r.readWritten(line) {
 		return r, r.complete()
 	}
-	*r = Record{Raw: line}
+	return readStrictly(line)
+}
+
+// readStrictly is parseRecord for any line.
+func readStrictly(line []byte) (*Record, error) {
+	r := &Record{Raw: line}
 	if err := members(line, r.set); err != nil {
 		return nil, err
 	}

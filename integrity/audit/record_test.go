@@ -12,20 +12,11 @@ import (
 const recordStart = `{"time":"2026-11-23T11:20:04.457515884Z","id":"01a20822-706a-7054-ac81-a65b42fda3f4","seq":7,` +
 	`"prev":"bafb787238554e3a747b54914863e16d41af80c696bec4fd2e9744b669004787","source":"hub"`
 
-// strictly reads a line as JSON alone says.
-func strictly(line []byte) (*Record, error) {
-	r := &Record{Raw: line}
-	if err := members(line, r.set); err != nil {
-		return nil, err
-	}
-	return r, r.complete()
-}
-
 // What is read by the order in which it was written is what JSON says, and a line that JSON has something against is not read so.
 func checkReading(t *testing.T, line []byte) {
 	t.Helper()
 	got, err := parseRecord(line)
-	want, wrong := strictly(line)
+	want, wrong := readStrictly(line)
 	if fmt.Sprint(err) != fmt.Sprint(wrong) {
 		t.Fatalf("%q: %v, but strictly: %v", line, err, wrong)
 	}
