@@ -141,16 +141,14 @@ type refusal struct {
 // collector that answers 200 has what we sent, and says so in its own way.
 func readRefusal(answer []byte) refusal {
 	var r refusal
-	inside, err := field(answer, 1)
-	if err != nil || inside.kind != bytesType {
+	inside, err := field(answer, 1, bytesType)
+	if err != nil {
 		return refusal{}
 	}
-	count, err := field(inside.bytes, 1)
-	if err == nil && count.kind == varintType {
+	if count, err := field(inside.bytes, 1, varintType); err == nil {
 		r.rejected = int64(count.number) //nolint:gosec // two's complement is the format
 	}
-	text, err := field(inside.bytes, 2)
-	if err == nil && text.kind == bytesType {
+	if text, err := field(inside.bytes, 2, bytesType); err == nil {
 		r.text = shorten(string(text.bytes), maxText)
 	}
 	return r
@@ -158,15 +156,14 @@ func readRefusal(answer []byte) refusal {
 
 // A value is one field that was read.
 type value struct {
-	kind   uint64
 	number uint64 // of varintType
 	bytes  []byte // of bytesType
 }
 
 var errNoField = errors.New("no such field, or no message")
 
-// field finds the last one of a number, which is the one that counts.
-func field(text []byte, number uint64) (last value, err error) {
+// field finds the last one of a number and a wire type, which is the one that counts: of another type it is an unknown field.
+func field(text []byte, number, kind uint64) (last value, err error) {
 	err = errNoField
 	for len(text) > 0 {
 		tag, n := binary.Uvarint(text)
@@ -174,8 +171,8 @@ func field(text []byte, number uint64) (last value, err error) {
 			return value{}, errNoField
 		}
 		text = text[n:]
-		v := value{kind: tag & 7}
-		switch v.kind {
+		var v value
+		switch tag & 7 {
 		case varintType:
 			if v.number, n = binary.Uvarint(text); n <= 0 {
 				return value{}, errNoField
@@ -198,7 +195,7 @@ func field(text []byte, number uint64) (last value, err error) {
 			return value{}, errNoField
 		}
 		text = text[n:]
-		if tag>>3 == number {
+		if tag == number<<3|kind {
 			last, err = v, nil
 		}
 	}

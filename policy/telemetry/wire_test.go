@@ -148,6 +148,7 @@ func FuzzReadRefusal(f *testing.F) {
 	f.Add([]byte("OK"))
 	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Add([]byte{0x0d, 1, 2, 3, 4, 0x0a, 2, 8, 5, 0x11, 1, 2, 3, 4, 5, 6, 7, 8})
+	f.Add([]byte("\x0a\x11\x30\xff\xff\xff\xff\xff0\x12\x040000\x10000")) // the text, and then its number with another wire type
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		got := readRefusal(answer)
 		var want tracesto.ExportTraceServiceResponse
