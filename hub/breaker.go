@@ -102,7 +102,7 @@ func (b *breaker) level() float64 {
 func (b *breaker) refusal(cause error) error {
 	wait := time.Duration(b.openUntil.Load() - time.Now().UnixNano())
 	seconds := max(1, math.Ceil(wait.Seconds()))
-	return &transport.Failure{Cause: transport.Overloaded, RetryAfter: time.Duration(seconds) * time.Second, Err: cause}
+	return &transport.Failure{Cause: transport.Overloaded, RetryAfter: time.Duration(seconds) * time.Second, Err: transport.Unsent{Err: cause}}
 }
 
 // A guarded is an upstream behind a breaker.

@@ -76,7 +76,7 @@ func newChildren(srv Server, limits Limits, opt childOptions) *children {
 // has opened it closes it: a child is stopped when nobody has used it for a while.
 func (c *children) open(key openKey) (transport.Upstream, error) {
 	if key.modern && c.srv.Transport == "sse" {
-		return nil, &transport.Failure{Cause: transport.Unsupported, Err: errors.New("HTTP+SSE has no revision 2026-07-28")}
+		return nil, &transport.Failure{Cause: transport.Unsupported, Err: transport.Unsent{Err: errors.New("HTTP+SSE has no revision 2026-07-28")}}
 	}
 	shared := c.key(key)
 	c.mu.Lock()
@@ -155,7 +155,7 @@ func (c *children) check(context.Context) (string, error) {
 }
 
 // errCrowded says that there is no room for another child.
-var errCrowded = &transport.Failure{Cause: transport.Overloaded, Err: errors.New("too many children run already")}
+var errCrowded = &transport.Failure{Cause: transport.Overloaded, Err: transport.Unsent{Err: errors.New("too many children run already")}}
 
 // place waits for a place for another child, if there is one or if one can be made by stopping a child that nobody uses.
 // What has the place gives it back.
@@ -217,6 +217,10 @@ func (c *children) start(context.Context) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	go func() {
+		<-child.Done()
+		stderr.end()
+	}()
 	conn, err := stdio.Connect(child, stdio.Options{
 		MaxMessage: c.limits.MaxMessage,
 		MaxDepth:   c.limits.MaxDepth,

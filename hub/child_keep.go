@@ -164,13 +164,13 @@ func (k *keeper) demand() (changed <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.of.closed {
-		return nil, unreachable(errStopped)
+		return nil, unreachable(transport.Unsent{Err: errStopped})
 	}
 	if k.current.Load() != nil {
 		return nil, nil //nolint:nilnil // there is one by now
 	}
 	if pause := time.Until(k.until); pause > 0 {
-		failure := &transport.Failure{Cause: transport.Unreachable, RetryAfter: pause, Err: k.err}
+		failure := &transport.Failure{Cause: transport.Unreachable, RetryAfter: pause, Err: transport.Unsent{Err: k.err}}
 		if known := (*transport.Failure)(nil); errors.As(k.err, &known) {
 			failure.Cause = known.Cause
 		}

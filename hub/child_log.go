@@ -18,10 +18,12 @@ const (
 // A childLog logs what a child writes to stderr, a line each: without what could act on a terminal, not too long, and not
 // so much that nothing else is found.
 type childLog struct {
-	log    zerolog.Logger
-	line   []byte // what came of the current line, at most logLine
-	long   bool   // and there was more of it
-	missed int    // lines that were left out since the last one
+	log zerolog.Logger
+
+	writing sync.Mutex
+	line    []byte // what came of the current line, at most logLine; guarded by writing
+	long    bool   // and there was more of it; guarded by writing
+	missed  int    // lines that were left out since the last one; guarded by writing
 
 	mu     sync.Mutex // Write and junk are called beside one another
 	second time.Time  // when the current second began; guarded by mu
@@ -41,8 +43,10 @@ func (c *childLog) room() bool {
 	return c.lines <= logRate
 }
 
-// Write implements [io.Writer]; one goroutine calls it.
+// Write implements [io.Writer].
 func (c *childLog) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	n := len(p)
 	for {
 		i := bytes.IndexByte(p, '\n')
@@ -54,6 +58,13 @@ func (c *childLog) Write(p []byte) (int, error) {
 		p = p[i+1:]
 		c.flush()
 	}
+}
+
+// end logs what a child that is gone has left of a line: why it died is often the one that it did not finish.
+func (c *childLog) end() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.flush()
 }
 
 func (c *childLog) add(p []byte) {

@@ -85,7 +85,7 @@ func (f *fleet) append(ctx context.Context, c *caller, b store.Batch) (*store.Ap
 	if err != nil {
 		return nil, err
 	}
-	f.metrics.record(c.Name, a.New)
+	f.metrics.record(c.Name, slices.DeleteFunc(slices.Clone(a.New), func(r *audit.Record) bool { return r.Server != "" && !c.covers(r.Server) }))
 	return a, nil
 }
 

@@ -72,14 +72,18 @@ func unfit(p *uplink.Presence) string {
 	return ""
 }
 
-// serveWrappers lists all wrappers and chains, or as many as an answer holds: chains with problems and what was heard of last
-// come first.
-func (f *fleet) serveWrappers(w *recorder, r *http.Request, _ *caller, _ []string) error {
+// serveWrappers lists the wrappers and chains of the caller's servers, or as many as an answer holds: chains with problems and what was
+// heard of last come first. A chain is of no server: only who may look at all sees them.
+func (f *fleet) serveWrappers(w *recorder, r *http.Request, c *caller, _ []string) error {
 	ctx, cancel := context.WithTimeout(r.Context(), storePatience)
 	defer cancel()
 	all, err := f.store.Fleet(ctx)
 	if err != nil {
 		return stored(err, "")
+	}
+	all.Wrappers = slices.DeleteFunc(all.Wrappers, func(other uplink.Wrapper) bool { return !c.covers(other.Server) })
+	if len(c.Servers) > 0 {
+		all.Chains = []uplink.Chain{}
 	}
 	slices.SortStableFunc(all.Wrappers, func(a, b uplink.Wrapper) int {
 		return cmp.Or(compareFlags(b.Alive, a.Alive), b.Seen.Compare(a.Seen))

@@ -105,3 +105,19 @@ func TestWithoutAStoreThereIsNoV1(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// An administrator for some servers sees who runs those, and no chain, which is of no server.
+func TestFleetIsThatOfTheToken(t *testing.T) {
+	g := startTeam(t, config())
+	c := g.clientOf(g.token(store.Token{Name: "laptop"}))
+	for _, server := range []string{"files", "payments"} {
+		if err := c.Heartbeat(t.Context(), uplink.Presence{Instance: "i-" + server, Server: server, Started: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	some := g.clientOf(g.token(store.Token{Name: "some", Admin: true, Servers: []string{"files"}}))
+	fleet, err := some.Fleet(t.Context())
+	if err != nil || len(fleet.Wrappers) != 1 || fleet.Wrappers[0].Server != "files" || len(fleet.Chains) != 0 {
+		t.Errorf("fleet %+v, %v", fleet, err)
+	}
+}

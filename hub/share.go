@@ -168,7 +168,7 @@ func (m *mux) callIf(ctx context.Context, l *lane, request *jsonrpc.Message, yie
 var (
 	errWithheld  = errors.New("the request need not be sent")
 	errCancelled = context.Canceled // what ends a call that its client has cancelled
-	errFull      = &transport.Failure{Cause: transport.Overloaded, Err: errors.New("too much is in flight at the server")}
+	errFull      = &transport.Failure{Cause: transport.Overloaded, Err: transport.Unsent{Err: errors.New("too much is in flight at the server")}}
 	errGone      = &transport.Failure{Cause: transport.SessionGone}
 )
 

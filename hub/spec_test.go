@@ -356,3 +356,21 @@ func TestSubscriptionFollowsTheRules(t *testing.T) {
 		t.Errorf("the client was told: %s", text)
 	}
 }
+
+// A request that has surely not reached its server is answered so: it may be made again.
+func TestWhatWasNotSentSaysSo(t *testing.T) {
+	for name, server := range map[string]hub.Server{
+		"nobody listens":             {Name: "s", URL: "http://127.0.0.1:1/mcp"},
+		"the command does not exist": {Name: "s", Command: "no-such-program-here", Transport: "stdio"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, config(server))
+			for range 6 { // the last ones are the breaker's
+				got := g.post("s", listTools)
+				if got.status < 500 || !strings.Contains(got.body, "was not executed") {
+					t.Errorf("%+v", got)
+				}
+			}
+		})
+	}
+}

@@ -37,12 +37,23 @@ func (s *pinSet) definition(name, digest string, or []byte) []byte {
 	return or
 }
 
-// check refuses a server of which too much would be kept: it invents new names all the time.
+// maxServerSize bounds what one server has in mcpx.lock, in bytes as they stand there: others share the file, and none can fill it
+// for them.
+const maxServerSize = maxLockSize / 8
+
+// check refuses a server of which too much would be kept: it invents new names all the time, or writes books.
 func (s *server) check() error {
 	for _, kind := range kinds {
 		if n := max(len(s.sets[kind].pins), len(s.sets[kind].pending)); n > maxItems {
 			return fmt.Errorf("%d definitions of kind %s, more than %d: see `mcpx pins list`", n, kind, maxItems)
 		}
+	}
+	text, err := encode(&content{servers: map[string]*server{"": s}})
+	if err != nil {
+		return err
+	}
+	if len(text) > maxServerSize {
+		return fmt.Errorf("its definitions are %d bytes in the lock file, more than %d", len(text), maxServerSize)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type Config struct {
 	AllowMethods []string `yaml:"allow_methods" json:"allow_methods,omitzero"`
 
 	OnDeny     string `yaml:"on_deny" json:"on_deny,omitzero"`         // OnDenyError (default) or OnDenyToolError
-	HideDenied bool   `yaml:"hide_denied" json:"hide_denied,omitzero"` // answer for a denied target as if it did not exist
+	HideDenied bool   `yaml:"hide_denied" json:"hide_denied,omitzero"` // answer for a denied tool or prompt as if it did not exist
 
 	// Shadow: the rules are evaluated and told, not enforced: what they deny passes ([Decision.Shadow]). It is for whoever reads a
 	// configuration to set, and holds for this layer alone.

@@ -126,7 +126,7 @@ func (e *Engine) HasRules() bool { return e.rules }
 // OnDeny returns how a denied tool call is answered: [OnDenyError] or [OnDenyToolError].
 func (e *Engine) OnDeny() string { return e.onDeny }
 
-// HideDenied reports whether a denied target is to be answered for as if it did not exist.
+// HideDenied reports whether a denied tool or prompt is to be answered for as if it did not exist.
 func (e *Engine) HideDenied() bool { return e.hideDenied }
 
 // Tool decides whether a tool may be listed. It is also the first step of [Engine.Call].

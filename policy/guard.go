@@ -258,8 +258,17 @@ func (g *Guard) Lost(id jsonrpc.ID, cause error, out *jsonrpc.Outbox) {
 			result = "timeout"
 		}
 		g.outcome(c, out.Now(g.now), result, reason, nil)
-		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+"; the request may have been executed", nil))
+		out.ToClient = append(out.ToClient, jsonrpc.NewError(c.id, jsonrpc.InternalError, reason+executed(cause), nil))
 	}
+}
+
+// executed says what is known of a request that has no answer.
+func executed(cause error) string {
+	var unsent interface{ NotExecuted() bool } // transport.Unsent
+	if errors.As(cause, &unsent) && unsent.NotExecuted() {
+		return "; the request was not executed"
+	}
+	return "; the request may have been executed"
 }
 
 // A cause may say in public what has happened (transport.Failure's causes do); its whole text is for the log.

@@ -18,8 +18,11 @@ func (g *Guard) clientRequest(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	if d.Allow {
 		d = g.judge(c, m)
 	}
-	if d.Allow && g.hold(c, d, m, out) {
-		return
+	if d.Allow {
+		var held bool
+		if d, held = g.hold(c, d, m, out); held {
+			return
+		}
 	}
 	g.settle(c, d, m, out)
 }
@@ -175,8 +178,15 @@ func (g *Guard) reference(c *call, m *jsonrpc.Message) Decision {
 
 // subscriptions judges each resource that a listen request names as a read of it.
 func (g *Guard) subscriptions(c *call, m *jsonrpc.Message) Decision {
+	if list := m.Field(jsonrpc.Notifications); list != nil && list[0] != '{' {
+		return denied(paramsRule, "params.notifications must be an object")
+	}
+	uris := m.Field(jsonrpc.Subscriptions)
+	if uris != nil && uris[0] != '[' {
+		return denied(paramsRule, "params.notifications.resourceSubscriptions must be an array")
+	}
 	d := allowed(DefaultRule)
-	for token := range jsonrpc.Elements(m.Field(jsonrpc.Subscriptions)) {
+	for token := range jsonrpc.Elements(uris) {
 		uri, ok := jsonrpc.Text(token)
 		if !ok {
 			return nameless("notifications.resourceSubscriptions[]")

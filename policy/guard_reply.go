@@ -28,16 +28,16 @@ func (g *Guard) denial(c *call, d Decision) *jsonrpc.Message {
 	if c.method.Kinds == 0 {
 		return denialError(c, jsonrpc.MethodNotFound, d)
 	}
-	if d.Rule == unknownRule { // what a server says of a tool that it does not have (server/tools, "Error Handling")
+	byRule := !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule
+	switch {
+	case byRule && g.engine().HideDenied() && c.method.Target == ToolTarget:
+		return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)
+	case byRule && g.engine().HideDenied() && c.method.Target == PromptTarget:
+		return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown prompt: "+string(c.target), nil)
+	case d.Rule == unknownRule: // what a server says of a tool that it does not have (server/tools, "Error Handling")
 		return denialError(c, jsonrpc.InvalidParams, d)
-	}
-	if c.method.Target == ToolTarget && !strings.HasPrefix(d.Rule, "protocol.") && d.Rule != idRule {
-		switch {
-		case g.engine().HideDenied():
-			return jsonrpc.NewError(c.id, jsonrpc.InvalidParams, "Unknown tool: "+string(c.target), nil)
-		case g.engine().OnDeny() == OnDenyToolError:
-			return jsonrpc.NewResult(c.id, toolError(denialText(d)+" (rule "+d.Rule+")", c.modern))
-		}
+	case byRule && c.method.Target == ToolTarget && g.engine().OnDeny() == OnDenyToolError:
+		return jsonrpc.NewResult(c.id, toolError(denialText(d)+" (rule "+d.Rule+")", c.modern))
 	}
 	return denialError(c, jsonrpc.InvalidRequest, d)
 }

@@ -48,7 +48,7 @@ func answerOutcome(m *jsonrpc.Message) string {
 
 // inspect judges a result. It returns what is delivered, and why that is not the result, if it is not.
 func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reason string) {
-	if kind, ok := m.Text(jsonrpc.ResultType); ok && string(kind) == "input_required" {
+	if asksForInput(m) {
 		asked, d := g.inputRequests(c, m)
 		if !d.Allow {
 			return denialError(c, jsonrpc.InvalidRequest, d), d.Reason
@@ -69,6 +69,13 @@ func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, r
 	}
 }
 
+// asksForInput reports whether a client could take a result for one that asks it something: it says so, says what it is in no words of
+// the protocol, or brings questions along whatever it says.
+func asksForInput(m *jsonrpc.Message) bool {
+	kind, ok := m.Text(jsonrpc.ResultType)
+	return m.Field(jsonrpc.InputRequests) != nil || string(kind) == "input_required" || !ok && m.Field(jsonrpc.ResultType) != nil
+}
+
 // inputRequests judges what an input_required result asks of the client: only some methods may ask, and each question is
 // a request of the server like any other (2026-07-28, patterns/mrtr). Of those that rules in shadow mode would have denied, the first
 // is told, with its method.
@@ -76,11 +83,21 @@ func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) (asked string, d Deci
 	if c.method.Kinds != 0 && !c.method.InputRequired {
 		return "", denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
 	}
+	if _, ok := m.Text(jsonrpc.ResultType); !ok && m.Field(jsonrpc.ResultType) != nil {
+		return "", denied(inputRule, "result.resultType must be a string")
+	}
+	requests := m.Field(jsonrpc.InputRequests)
+	if requests != nil && requests[0] != '{' {
+		return "", denied(inputRule, "result.inputRequests must be an object")
+	}
 	d = allowed(DefaultRule)
-	for _, request := range jsonrpc.Members(m.Field(jsonrpc.InputRequests)) {
+	for _, request := range jsonrpc.Members(requests) {
 		method, ok := jsonrpc.Text(jsonrpc.Member(request, "method"))
 		if !ok {
 			return "", denied(inputRule, "the server asked for input without saying which")
+		}
+		if jsonrpc.HasTwin(request, "method", "params") {
+			return "", denied(inputRule, "the server asked for input in words that parsers read differently")
 		}
 		switch string(method) {
 		case "sampling/createMessage", "elicitation/create", "roots/list":

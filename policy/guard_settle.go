@@ -114,11 +114,15 @@ func (c *call) lateArgs() []byte {
 	if c.late == nil {
 		return nil
 	}
-	limit := time.Second
-	if c.cancelled {
-		limit = 0
+	select {
+	case args := <-c.late:
+		return args
+	default:
 	}
-	patience := time.NewTimer(limit)
+	if c.cancelled {
+		return nil
+	}
+	patience := time.NewTimer(time.Second)
 	defer patience.Stop()
 	select {
 	case args := <-c.late:

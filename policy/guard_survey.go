@@ -17,10 +17,24 @@ type survey struct {
 	kind   integrity.Kind
 	method string
 	walk   *integrity.Walk // under way, nil for none
+	asked  jsonrpc.Key     // of the request whose answer it waits for; an older one's is of no use any more
 	began  int             // the census's doubts when it began
 	turned int             // pages it has asked for
+	again  int             // how often it was begun anew since the list changed while it was read
 	held   []*call         // requests that wait, in order
+	size   int             // what they cost together
 }
+
+// maxAgain is how often a survey begins anew. A server that announces its tools one by one changes its list some times in
+// a row; one that changes it whenever it is read would have us read for ever.
+const maxAgain = 10
+
+// What waits for a survey at most, in bytes, with heldCost for what is kept beside a request: a server that never answers must not
+// have us keep all that its clients ask.
+const (
+	maxHeld  = 64 << 20
+	heldCost = 1 << 10
+)
 
 const (
 	toolSurvey = iota
@@ -51,24 +65,39 @@ func (g *Guard) surveyFor(c *call) (i int, ok bool) {
 	return 0, false
 }
 
-// hold keeps a request back if its target has to be verified first, and reports whether it did. The first such request
-// sends the survey on its way.
-func (g *Guard) hold(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) bool {
+// cost is what a request that waits counts for.
+func (c *call) cost() int { return len(c.message.Raw) + heldCost }
+
+// hold keeps a request back if its target has to be verified first, and reports whether it did; else what is decided about it.
+// The first such request sends the survey on its way.
+func (g *Guard) hold(c *call, d Decision, m *jsonrpc.Message, out *jsonrpc.Outbox) (Decision, bool) {
 	i, ok := g.surveyFor(c)
 	if !ok || g.opt.Inspection.ToolIntegrity == "warn" || g.opt.Census.verified(i, out.Now(g.now)) {
-		return false
+		return d, false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if size := g.surveys[i].size; size > 0 && size+len(m.Raw) > maxHeld {
+		return denied(integrityRule, "too many requests wait for the server to list its %ss", g.surveys[i].kind), false
+	}
 	s, judged := &g.surveys[i], d
+	idle := s.walk == nil || len(s.held) == 0 // all who waited have given up, so the server may never have answered
 	c.message, c.judged = m.Clone(), &judged
 	c.aim(c.message) // its arguments are to live as long
 	s.held = append(s.held, c)
-	if s.walk == nil {
-		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), g.opt.Census.doubts(i), 0
-		out.ToServer = append(out.ToServer, g.turn(s, c, nil))
+	s.size += c.cost()
+	if idle {
+		s.again = 0
+		out.ToServer = append(out.ToServer, g.begin(i, c))
 	}
-	return true
+	return d, true
+}
+
+// begin asks for the first page of a walk. g.mu is held.
+func (g *Guard) begin(i int, waits *call) *jsonrpc.Message {
+	s := &g.surveys[i]
+	s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), g.opt.Census.doubts(i), 0
+	return g.turn(s, waits, nil)
 }
 
 // turn asks for a page: the first, or the one at a raw cursor. A modern request carries its own era, so ours carries what
@@ -92,6 +121,7 @@ func (g *Guard) turn(s *survey, waits *call, cursor []byte) *jsonrpc.Message {
 	c.method, _ = Lookup(s.method)
 	c.own = true
 	g.fromCli.put(c)
+	s.asked = c.key
 	return m
 }
 
@@ -122,9 +152,9 @@ func (g *Guard) surveyed(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 	items := slices.Collect(jsonrpc.Elements(array))
 	cursor := nextCursor(m)
 	g.mu.Lock()
-	walk, turned := s.walk, s.turned
+	walk, turned, late := s.walk, s.turned, s.asked != c.key
 	g.mu.Unlock()
-	if walk == nil {
+	if walk == nil || late {
 		return
 	}
 	found, err := walk.Page(items, cursor == nil)
@@ -139,24 +169,34 @@ func (g *Guard) surveyed(c *call, m *jsonrpc.Message, out *jsonrpc.Outbox) {
 		g.surveyFailed(c, fmt.Sprintf("the list has more than %d pages (limits.max_pages)", g.opt.MaxPages), out)
 		return
 	}
+	if !g.advance(i, cursor, out) {
+		g.surveyFailed(c, fmt.Sprintf("the list of %ss has changed %d times in a row while it was read", s.kind, maxAgain+1), out)
+	}
+}
+
+// advance does what follows from a page: it asks for the next one, or takes up what waited. It reports false where the list
+// changes as often as it is read.
+func (g *Guard) advance(i int, cursor []byte, out *jsonrpc.Outbox) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(s.held) == 0 {
+	s := &g.surveys[i]
+	switch {
+	case len(s.held) == 0:
 		s.walk = nil // everybody who waited has given up
 		if cursor == nil {
 			g.opt.Census.verify(i, s.began, out.Now(g.now))
 		}
-		return
-	}
-	switch {
 	case cursor != nil:
 		out.ToServer = append(out.ToServer, g.turn(s, s.held[0], bytes.Clone(cursor)))
 	case g.opt.Census.verify(i, s.began, out.Now(g.now)):
 		g.resume(s, out)
+	case s.again == maxAgain:
+		return false
 	default: // changed while it was read: once more
-		s.walk, s.began, s.turned = g.opt.Pins.Walk(s.kind), g.opt.Census.doubts(i), 0
-		out.ToServer = append(out.ToServer, g.turn(s, s.held[0], nil))
+		s.again++
+		out.ToServer = append(out.ToServer, g.begin(i, s.held[0]))
 	}
+	return true
 }
 
 // resume takes up the requests that waited where they were left. g.mu is held, and let go for the time.
@@ -174,7 +214,10 @@ func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 	i, _ := surveyOf(own.method.List)
 	g.Record(&audit.Event{Kind: audit.Anomaly, Method: own.name, Reason: reason})
 	g.mu.Lock()
-	waited := g.surveys[i].abandon()
+	var waited []*call
+	if g.surveys[i].asked == own.key {
+		waited = g.surveys[i].abandon()
+	}
 	g.mu.Unlock()
 	for _, c := range waited {
 		d := denied(integrityRule, "%s %s cannot be verified: %s", g.surveys[i].kind, quoted(c.target), reason)
@@ -187,7 +230,7 @@ func (g *Guard) surveyFailed(own *call, reason string, out *jsonrpc.Outbox) {
 // abandon ends the survey under way and returns what waited for it.
 func (s *survey) abandon() []*call {
 	waited := s.held
-	s.held, s.walk = nil, nil
+	s.held, s.size, s.walk = nil, 0, nil
 	return waited
 }
 
@@ -198,6 +241,7 @@ func (s *survey) release(key jsonrpc.Key) *call {
 		return nil
 	}
 	c := s.held[i]
+	s.size -= c.cost()
 	s.held = slices.Delete(s.held, i, i+1)
 	return c
 }

@@ -160,6 +160,85 @@ func TestCancellingDoesNotWaitForAHash(t *testing.T) {
 	})
 }
 
+// The hash of a call that is cancelled later stands in its outcome, as that of any other.
+func TestCancelledCallKeepsItsHash(t *testing.T) {
+	l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "off"})
+	l.say(l.g.FromClient, initialize)
+	const calls = 50
+	for id := range calls {
+		l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"a","arguments":{"x":"%s"}}}`, id+1, strings.Repeat("x", 100_000)))
+		l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`, id+1))
+	}
+	l.log.Close()
+	hashed := 0
+	for _, e := range l.events() {
+		if e.Kind == "outcome" && e.Outcome == "cancelled" && e.Args != nil {
+			hashed++
+		}
+	}
+	if hashed != calls {
+		t.Errorf("%d of %d cancelled calls have the hash of their arguments", hashed, calls)
+	}
+}
+
+// A server that says that its list has changed whenever we read it is not asked for ever, and what waited is refused.
+func TestListThatChangesWheneverItIsRead(t *testing.T) {
+	l := newLink(t, policy.Config{}, integrity.Config{})
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, initialized)
+	toClient, toServer := l.say(l.g.FromClient, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ok"}}`)
+	asked := 0
+	for ; strings.Contains(toServer, `"tools/list"`) && asked < 1000; asked++ {
+		_, own, _ := strings.Cut(toServer, `"id":`)
+		own, _, _ = strings.Cut(own, ",")
+		l.say(l.g.FromServer, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		toClient, toServer = l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":`+own+`,"result":{"tools":[{"name":"ok"}]}}`)
+	}
+	if asked < 2 || asked > 20 {
+		t.Errorf("the server was asked %d times", asked)
+	}
+	if !strings.Contains(toClient, `"id":1,"error"`) || !strings.Contains(toClient, "has changed") || toServer != "" {
+		t.Errorf("the client is given %s, the server %s", toClient, toServer)
+	}
+}
+
+// A server that does not answer the guard's own question holds up only who waits for it, and not without bounds.
+func TestSurveyWithoutAnAnswer(t *testing.T) {
+	l := newLink(t, policy.Config{}, integrity.Config{})
+	l.say(l.g.FromClient, initialize)
+	l.say(l.g.FromServer, initialized)
+	call := func(id int) (toClient, toServer string) {
+		return l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"ok"}}`, id))
+	}
+	question := func(toServer string) string {
+		_, own, _ := strings.Cut(toServer, `"id":`)
+		own, _, _ = strings.Cut(own, ",")
+		return own
+	}
+	_, first := call(1)
+	l.say(l.g.FromClient, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+	_, second := call(2)
+	if question(first) == "" || question(second) == "" || question(first) == question(second) {
+		t.Fatalf("asked %s, then %s", first, second)
+	}
+	if toClient, toServer := l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":`+question(first)+`,"result":{"tools":[{"name":"no"}]}}`); toClient+toServer != "" {
+		t.Errorf("the late answer has released %s %s", toClient, toServer)
+	}
+	for id := 3; ; id++ {
+		toClient, _ := l.say(l.g.FromClient, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"ok","arguments":{"x":"%s"}}}`, id, strings.Repeat("x", 10<<20)))
+		if strings.Contains(toClient, "too many requests wait") {
+			break
+		}
+		if toClient != "" || id > 10 {
+			t.Fatalf("after %d requests the client is given %.200s", id, toClient)
+		}
+	}
+	_, toServer := l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":`+question(second)+`,"result":{"tools":[{"name":"ok"}]}}`)
+	if !strings.Contains(toServer, `"id":2,"method":"tools/call"`) {
+		t.Errorf("the server is given %.200s", toServer)
+	}
+}
+
 // A cancellation and the answer that it crosses come through different pumps: run with -race.
 func TestCancellationCrossesTheAnswer(t *testing.T) {
 	l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "off"})

@@ -48,6 +48,7 @@ func NewLink(in Inspector, up Upstream) *Link { return &Link{in: in, up: up} }
 // is an answer.
 func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) error {
 	x := exchange{link: l, id: m.ID, request: m.Kind == jsonrpc.Request, deliver: deliver}
+	defer x.beside.Wait() // who called may use the message's memory again when we return
 	l.client.Lock()
 	l.in.FromClient(m, &x.out)
 	l.in.Commit(&x.out)
@@ -61,7 +62,7 @@ func (l *Link) Exchange(ctx context.Context, m *jsonrpc.Message, deliver Yield) 
 	}
 	if len(m.Raw) > bigMessage { // what is left to do for it takes long, so it is done beside the call
 		for _, work := range x.out.After {
-			go work()
+			x.beside.Go(work)
 		}
 		x.out.After = nil
 	}
@@ -115,6 +116,7 @@ type exchange struct {
 	requests []*jsonrpc.Message // released to the server and not sent yet
 	held     *aside             // the client's request was held back; nil: it was not
 	answered bool               // the client's request was answered
+	beside   sync.WaitGroup     // after-work on its way
 }
 
 // release delivers and sends what the inspector has released because of an arrival. Requests are left to ask.

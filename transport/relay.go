@@ -14,7 +14,8 @@ const (
 	// DefaultDrain is how long answers may still come after the client has ended.
 	DefaultDrain = 5 * time.Second
 
-	// lastWords is how long a client may take to read what it is told when the server has ended.
+	// lastWords is how long a client may take to read what it is told when the server has ended, and before that to take
+	// what the server had said until it was closed.
 	lastWords = 800 * time.Millisecond
 
 	// batch is how many messages are judged before they are released together: enough to share a write and a commit, few
@@ -28,10 +29,11 @@ const (
 //
 // When the client ends (end of file, or it does not take its answers any more), the server is told so at once, answers to
 // what is in flight are delivered for at most drain (0: DefaultDrain), then the server is closed. When ctx ends the
-// server is closed at once. When the server ends first, Relay tells the client what in decides and returns; a Read
+// server is closed at once. When the server ends first, Relay tells the client what in decides and returns. A Read or Write
 // of the client that cannot be interrupted (a blocking pipe) is left behind and must be taken to end with the process.
 //
-// The error is nil after an orderly end of either side, otherwise what the server's Read returned.
+// The error is nil after an orderly end of either side, otherwise what the server's Read returned, or that the client did not
+// take what the server had said.
 func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Duration) error {
 	if drain <= 0 {
 		drain = DefaultDrain
@@ -52,8 +54,26 @@ func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Du
 	}
 	r.server.close()
 	_ = server.Close() // how the server ended is what its last Read said
-	<-r.serverEnded
-	return r.finish()
+	cause := errNotTaken
+	if within(lastWords, r.serverEnded) {
+		cause = r.cause
+	}
+	return r.finish(cause)
+}
+
+// errNotTaken ends a link whose client reads nothing: the way to it is blocked, and what the server said last lies behind that.
+var errNotTaken = errors.New("the client did not take what the server said")
+
+// within waits for done, and reports whether it came in time.
+func within(limit time.Duration, done <-chan struct{}) bool {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	select {
+	case <-done:
+		return true
+	case <-deadline.C:
+		return false
+	}
 }
 
 // drain waits until nothing is pending any more, the time is over, or there is no reason left to wait.
@@ -146,20 +166,15 @@ func (r *relay) settle() {
 }
 
 // finish tells the client, for a bounded time, what follows from the server's end.
-func (r *relay) finish() error {
+func (r *relay) finish(cause error) error {
 	var out jsonrpc.Outbox
-	r.in.Ended(r.cause, &out)
+	r.in.Ended(cause, &out)
 	r.in.Commit(&out)
 	r.server.close()
 	r.client.close(out.ToClient...)
-	deadline := time.NewTimer(lastWords)
-	defer deadline.Stop()
-	select {
-	case <-r.client.delivered:
-	case <-deadline.C:
-	}
-	if errors.Is(r.cause, io.EOF) {
+	within(lastWords, r.client.delivered)
+	if errors.Is(cause, io.EOF) {
 		return nil
 	}
-	return r.cause
+	return cause
 }

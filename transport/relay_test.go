@@ -262,6 +262,34 @@ func TestContextEndClosesTheServer(t *testing.T) {
 	})
 }
 
+// A client that reads nothing cannot keep a session alive that is to end, whoever ends it.
+func TestClientThatReadsNothing(t *testing.T) {
+	for name, end := range map[string]func(client *pipeConn, cancel context.CancelFunc){
+		"the context ends": func(_ *pipeConn, cancel context.CancelFunc) { cancel() },
+		"the client ends":  func(client *pipeConn, _ context.CancelFunc) { close(client.in) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				client, server := newPipeConn(), newPipeConn()
+				done := make(chan error, 1)
+				go func() { done <- transport.Relay(ctx, client, server, &judge{}, time.Second) }()
+				for range 100 {
+					server.in <- `{"jsonrpc":"2.0","method":"n"}`
+				}
+				synctest.Wait()
+				begin := time.Now()
+				end(client, cancel)
+				if err := <-done; err == nil || time.Since(begin) > 3*time.Second {
+					t.Errorf("ended %v after %v", err, time.Since(begin))
+				}
+				client.Close()
+			})
+		})
+	}
+}
+
 // A client that only writes must not stop its requests from reaching the server, whatever we have to answer it.
 func TestAnswersOfOursDoNotBlockTheClientsRequests(t *testing.T) {
 	j := &judge{client: func(m *jsonrpc.Message, out *jsonrpc.Outbox) bool {

@@ -49,6 +49,16 @@ type Failure struct {
 	Err        error         // for the log, never for a client; may be nil
 }
 
+// Unsent marks the error of a request of which nothing has reached the server: it was surely not executed.
+type Unsent struct{ Err error }
+
+func (u Unsent) Error() string { return u.Err.Error() }
+
+func (u Unsent) Unwrap() error { return u.Err }
+
+// NotExecuted says so to who does not know this type.
+func (Unsent) NotExecuted() bool { return true }
+
 // A FailureCause says whose fault it was that there is no answer.
 type FailureCause uint8
 

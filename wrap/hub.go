@@ -34,8 +34,10 @@ type Hub struct {
 }
 
 const (
-	// settling is how long the first messages have the machine for themselves.
-	settling = 100 * time.Millisecond
+	// settling is how long the first messages have the machine for themselves, but for the hub's rules, which are asked for
+	// within firstWithin.
+	settling    = 100 * time.Millisecond
+	firstWithin = time.Second
 	// A hub on this machine that is not there is looked for this often: one that was just ended may come back soon, and one
 	// that nobody ever starts must not keep a machine awake that has many wrappers.
 	lookFirst = 3 * time.Second
@@ -95,14 +97,15 @@ func (o Options) newLiaison(ctx context.Context, guard *policy.Guard) (*liaison,
 	if !o.Hub.Required || l.steered() {
 		return l, nil
 	}
-	if err := l.fetchRequired(ctx); err != nil {
+	if err := l.fetch(ctx, requiredWithin); err != nil {
 		return nil, fmt.Errorf("start %q: hub.required is set, and the hub %s has given no valid policy: %w", o.Guard.Server, o.Hub.Destination, err)
 	}
 	return l, nil
 }
 
-func (l *liaison) fetchRequired(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, requiredWithin)
+// fetch asks the hub for its bundle once.
+func (l *liaison) fetch(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	client, err := l.hub.Connect()
 	if err != nil {
@@ -142,9 +145,11 @@ func (l *liaison) end() {
 	}
 }
 
-// run looks for the hub, and has to do with it while it is there.
+// run looks for the hub, and has to do with it while it is there. What the hub says is asked for at once: it is here before
+// most servers have answered their first request, and what was revoked a moment ago is not called under the kept bundle.
 func (l *liaison) run(ctx context.Context) {
 	defer close(l.gone)
+	first := l.fetch(ctx, firstWithin) // a session asks again, and tells of trouble
 	if !pause(ctx, settling) {
 		return
 	}
@@ -156,6 +161,10 @@ func (l *liaison) run(ctx context.Context) {
 	missing := err
 	var retry backoff
 	var left time.Time // when it was found that the hub is not there; l.absent
+	if errors.Is(first, uplink.ErrNoHub) {
+		l.absent, left = true, time.Now()
+		pause(ctx, lookAgain(0))
+	}
 	for ctx.Err() == nil {
 		client, err := l.hub.Connect()
 		if err == nil {

@@ -327,7 +327,7 @@ func TestPinsOfTheHub(t *testing.T) {
 	s := startSession(t, hub.env()...).begin()
 	s.write(`{"jsonrpc":"2.0","id":"l","method":"tools/list"}` + "\n")
 	s.read()
-	hub.await("proposals", func() bool { return len(hub.proposed) == 10 }) // nine tools, and that there are no instructions
+	hub.await("proposals", func() bool { return len(hub.proposed) == 11 }) // ten tools, and that there are no instructions
 	echo := hub.proposed["tool echo"]
 	if digest, err := integrity.DigestOf(integrity.Target{Kind: integrity.Tools, Name: "echo"}, echo.Definition); err != nil || digest != echo.Digest {
 		t.Errorf("%+v: digest %s, %v", echo, digest, err)
@@ -378,7 +378,7 @@ func TestShortSessionProposesItsPins(t *testing.T) {
 	s.finish()
 	hub.mu.Lock()
 	defer hub.mu.Unlock()
-	if len(hub.proposed) != 10 {
+	if len(hub.proposed) != 11 {
 		t.Errorf("proposed: %v", hub.proposed)
 	}
 }

@@ -136,7 +136,7 @@ func asServer() int {
 		case "initialize":
 			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"srv","version":"1"}}`
 		case "tools/list":
-			result = `{"tools":[{"name":"echo"},{"name":"big"},{"name":"crash"},{"name":"kill"},{"name":"hang"},{"name":"env"},{"name":"chatter"},{"name":"deaf"},{"name":"rm"}]}`
+			result = `{"tools":[{"name":"echo"},{"name":"big"},{"name":"crash"},{"name":"kill"},{"name":"hang"},{"name":"env"},{"name":"chatter"},{"name":"deaf"},{"name":"flood"},{"name":"rm"}]}`
 		case "tools/call":
 			if seen != nil {
 				fmt.Fprintf(seen, "%s %s\n", r.ID, r.Params.Name)
@@ -154,6 +154,12 @@ func asServer() int {
 				select {}
 			case "hang":
 				continue
+			case "flood":
+				for {
+					if _, err := io.WriteString(os.Stdout, `{"jsonrpc":"2.0","method":"notifications/message","params":{}}`+"\n"); err != nil {
+						return 1
+					}
+				}
 			case "deaf":
 				select {}
 			case "env":

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
+	"github.com/rohitgs28/mcpx/wrap"
 )
 
 func callLine(id int, tool string) string {
@@ -126,6 +128,15 @@ func TestServerThatCannotBeStarted(t *testing.T) {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != want || len(out) != 0 {
 			t.Errorf("%s: %v, stdout %q, want exit code %d", command, err, out, want)
+		}
+	}
+}
+
+// The same errors about something else than the server's command are no answer to what is wrong with that.
+func TestExitCodeOfWhatIsNotTheCommand(t *testing.T) {
+	for _, cause := range []error{fs.ErrPermission, syscall.EACCES, exec.ErrNotFound} {
+		if got := wrap.ExitCode(fmt.Errorf("open the audit log: %w", cause)); got != 125 {
+			t.Errorf("%v: got %d, want 125", cause, got)
 		}
 	}
 }
@@ -240,6 +251,33 @@ func TestDeafServer(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	<-stuffed
+}
+
+// A client that reads nothing is none either: the wrapper ends when it is told to, and when the client closes its side.
+func TestClientThatReadsNothing(t *testing.T) {
+	for name, end := range map[string]func(s *session) error{
+		"a signal":             func(s *session) error { return s.cmd.Process.Signal(syscall.SIGTERM) },
+		"the end of the input": func(s *session) error { return s.in.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startSession(t)
+			s.write(hello + callLine(1, "flood"))
+			s.read()
+			s.read() // the flood has begun
+			if err := end(s); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- s.cmd.Wait() }() // nobody reads what it writes
+			select {
+			case <-ended:
+			case <-time.After(20 * time.Second):
+				t.Error("it is still there")
+			}
+			s.verified()
+		})
+	}
 }
 
 // kill -9 at any moment leaves a chain that verifies, with a decision for every call that the server saw.

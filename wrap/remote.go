@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
@@ -48,7 +49,7 @@ func (r Remote) Validate() error {
 		return errors.New("the URL holds a credential: give it as a header")
 	case u.Fragment != "":
 		return errors.New("the URL has a fragment, which no server sees: leave it out")
-	case u.Scheme == "http" && !loopback(u.Hostname()) && !r.UnsafeHTTP:
+	case u.Scheme == "http" && !uplink.LoopbackHost(u.Hostname()) && !r.UnsafeHTTP:
 		return fmt.Errorf("http to %q would go unprotected over the network: use https, or allow it with --unsafe-http", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("the URL's scheme %q is not known: use https, or http on this machine", u.Scheme)
@@ -56,26 +57,23 @@ func (r Remote) Validate() error {
 	return nil
 }
 
-// loopback reports whether a host is this machine for certain.
-func loopback(host string) bool {
-	host = strings.ToLower(host)
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
-}
-
 // dial returns the server's Conn. Only with the deprecated transport is the server asked for something now.
 func (r Remote) dial(ctx context.Context, o Options) (transport.Conn, error) {
 	if err := r.Validate(); err != nil {
 		return nil, fmt.Errorf("reach server: %w", err)
 	}
+	var dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network
+	if strings.HasPrefix(strings.ToLower(r.URL), "http:") && !r.UnsafeHTTP {
+		dial = uplink.DialLoopback // localhost is what the system says it is
+	}
 	if r.SSE {
-		return sse.Dial(ctx, sse.Options{URL: r.URL, Headers: r.Headers, MaxMessage: o.Limits.MaxMessage, MaxDepth: o.Limits.MaxDepth})
+		return sse.Dial(ctx, sse.Options{URL: r.URL, Headers: r.Headers, Dial: dial, MaxMessage: o.Limits.MaxMessage, MaxDepth: o.Limits.MaxDepth})
 	}
 	if r.Timeout == 0 {
 		r.Timeout = defaultTimeout
 	}
 	pool, err := streamable.NewPool(streamable.ClientOptions{
-		URL: r.URL, Headers: r.Headers, Timeout: r.Timeout,
+		URL: r.URL, Headers: r.Headers, Timeout: r.Timeout, Dial: dial,
 		MaxMessage: o.Limits.MaxMessage, MaxDepth: o.Limits.MaxDepth,
 	})
 	if err != nil {
@@ -99,7 +97,7 @@ func (o Options) runRemote(ctx context.Context, guard *policy.Guard, hub *liaiso
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, stopSignals...)
 	defer signal.Stop(signals)
-	ignoreBrokenPipes()
+	IgnoreBrokenPipes()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go stopAt(ctx, signals, stop)

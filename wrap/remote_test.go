@@ -37,6 +37,7 @@ func TestRemotesThatMustNotBeReached(t *testing.T) {
 		{"http to a short address", "http://127.1/mcp", "unprotected", false},
 		{"http to a number", "http://2130706433/mcp", "unprotected", false},
 		{"http to a name that begins like this machine", "http://localhost.example.com/", "unprotected", false},
+		{"http to a name below this machine's", "http://evil.localhost/", "unprotected", false},
 		{"http to a private address", "http://192.168.1.1/", "unprotected", false},
 		{"http to any address", "http://0.0.0.0:3001/", "unprotected", false},
 		{"other scheme", "ftp://127.0.0.1/", "scheme", true},

@@ -16,6 +16,6 @@ var (
 
 func stops(sig os.Signal) bool { return slices.Contains(stopSignals, sig) }
 
-// ignoreBrokenPipes lets a write to a client that is gone fail instead of killing us: the server is still to be stopped.
-// A signal that is ignored would be so for the server too; one that is caught is not.
-func ignoreBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// IgnoreBrokenPipes lets a write to a reader that is gone fail instead of killing us: there is a server to be stopped, or another
+// file to be changed. A signal that is ignored would be so for the server too; one that is caught is not.
+func IgnoreBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

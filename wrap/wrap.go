@@ -68,7 +68,7 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, append(stopSignals, passedSignals...)...)
 	defer signal.Stop(signals)
-	ignoreBrokenPipes()
+	IgnoreBrokenPipes()
 
 	opt.Command.Stderr = opt.Err
 	start := opt.Start
@@ -77,7 +77,7 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	}
 	child, err := start(opt.Command)
 	if err != nil {
-		return 0, err
+		return 0, &startError{err}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -120,16 +120,15 @@ func (o Options) serverOptions() stdio.Options {
 const signalPatience = time.Second
 
 // passOn passes signals on to the server. The first that asks to stop also ends the session a little later, so that a
-// server that handles the signal is not torn between two ways to leave; the second kills at once.
-func passOn(signals <-chan os.Signal, child *stdio.Child, stop context.CancelFunc) {
-	var patience <-chan time.Time
+// server that handles the signal is not torn between two ways to leave; the second kills at once. When the server is gone
+// signals have their usual effect again, so that nothing that is left to do can hold up who wants us to end.
+func passOn(signals chan os.Signal, child *stdio.Child, stop context.CancelFunc) {
 	stopping := false
 	for {
 		select {
 		case <-child.Done():
+			signal.Stop(signals)
 			return
-		case <-patience:
-			stop()
 		case sig := <-signals:
 			_ = child.Signal(sig) // it fails only where the server is gone
 			if !stops(sig) {
@@ -137,9 +136,10 @@ func passOn(signals <-chan os.Signal, child *stdio.Child, stop context.CancelFun
 			}
 			if stopping {
 				child.Stop(stdio.StopOptions{Exit: -1, Term: -1})
-				return
+				continue
 			}
-			stopping, patience = true, time.After(signalPatience)
+			stopping = true
+			time.AfterFunc(signalPatience, stop) // also of a server that is gone: the client may not take what it said last
 		}
 	}
 }
@@ -191,13 +191,20 @@ func exited(exit stdio.Exit, child *stdio.Child) *audit.Event {
 	return e
 }
 
+// A startError says that it is the server's command which failed. A permission that is missing elsewhere, such as for the
+// audit log, has the same errno.
+type startError struct{ error }
+
+func (e *startError) Unwrap() error { return e.error }
+
 // ExitCode returns the code with which a wrapper ends that could not start its server, by the convention of shells: 127
 // for a command that does not exist, 126 for one that cannot be executed, 125 for anything else.
 func ExitCode(err error) int {
+	start, ok := errors.AsType[*startError](err)
 	switch {
-	case errors.Is(err, exec.ErrNotFound):
+	case ok && errors.Is(start, exec.ErrNotFound):
 		return 127
-	case errors.Is(err, os.ErrPermission):
+	case ok && errors.Is(start, os.ErrPermission):
 		return 126
 	default:
 		return 125

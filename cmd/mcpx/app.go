@@ -157,7 +157,7 @@ func (a *app) prepare(command *cobra.Command) {
 	case command.RunE != nil:
 		inner := command.RunE
 		command.RunE = func(c *cobra.Command, args []string) error {
-			if err := errors.Join(a.checkLogLevel(), checkSpan(c)); err != nil {
+			if err := errors.Join(a.checkLogLevel(), checkWords(c), checkSpan(c)); err != nil {
 				return err
 			}
 			a.running = true

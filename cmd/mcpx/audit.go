@@ -128,7 +128,8 @@ func (a *app) auditQuery() *cobra.Command {
 		Short: "Find events",
 		Long: `Query shows the events for which all given flags hold, in the order of their times. In the values of --server,
 --client, --target, --method, --rule and --reason a * stands for any text. --since and --until take a time
-such as 2026-03-01T12:00:00Z, a day such as 2026-03-01, or how long ago, such as 90m, 12h or 7d.`,
+such as 2026-03-01T12:00:00Z, a day such as 2026-03-01, or how long ago, such as 90m, 12h or 7d. --outcome failed
+means all of tool_error, error, timeout and dropped.`,
 		Example: `  mcpx audit query --decision deny --since 7d
   mcpx audit query --server filesystem --tool 'write_*' --json
   mcpx audit query --kind integrity`,

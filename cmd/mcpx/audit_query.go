@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,17 +35,45 @@ func (q *query) flags(command *cobra.Command) {
 	f.StringVar(&q.reason, "reason", "", "events with this `REASON`")
 	f.StringVar(&q.decision, "decision", "", "allow or deny")
 	f.BoolVar(&q.shadowed, "shadowed", false, "only what was allowed because of mode: shadow")
-	f.StringVar(&q.outcome, "outcome", "", "ok, tool_error, error, denied, timeout, cancelled or dropped")
+	f.StringVar(&q.outcome, "outcome", "", outcomeUsage)
 	f.StringVar(&q.kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
 	f.Var(&q.since, "since", "events from this `TIME` on, or so long ago")
 	f.Var(&q.until, "until", "events before this `TIME`, or so long ago")
-	for name, words := range map[string][]string{
+	completeWords(command)
+}
+
+// failed is the outcome that stands for all those with which a request has not been served. Denied is none of them: that is what
+// was wanted.
+const failed = "failed"
+
+const outcomeUsage = "ok, tool_error, error, denied, timeout, cancelled or dropped, or failed"
+
+// searchWords are the values that flags of a search may have.
+func searchWords() map[string][]string {
+	return map[string][]string{
 		"decision": {"allow", "deny"},
-		"outcome":  {"ok", "tool_error", "error", "denied", "timeout", "cancelled", "dropped"},
 		"kind":     {"decision", "outcome", "integrity", "lifecycle", "anomaly"},
-	} {
+		"outcome":  {"ok", "tool_error", "error", "denied", "timeout", "cancelled", "dropped", failed},
+	}
+}
+
+func completeWords(command *cobra.Command) {
+	for name, words := range searchWords() {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}
+}
+
+// checkWords refuses a word that no event can have: a search for it would find nothing, as if nothing had happened.
+func checkWords(c *cobra.Command) error {
+	words := searchWords()
+	for _, name := range slices.Sorted(maps.Keys(words)) {
+		flag := c.Flags().Lookup(name)
+		if flag == nil || flag.Value.String() == "" || slices.Contains(words[name], flag.Value.String()) {
+			continue
+		}
+		return fmt.Errorf("--%s: %q is not one of %s", name, flag.Value, strings.Join(words[name], ", "))
+	}
+	return nil
 }
 
 // find yields the events that are wanted, and the errors of lines that are none.
@@ -78,11 +108,18 @@ func (q *query) wants(r *audit.Record) bool {
 		return false
 	}
 	return like(q.server, r.Server) && like(q.client, r.Client) && like(q.target, r.Target) && like(q.method, r.Method) &&
-		like(q.rule, r.Rule) && like(q.reason, r.Reason) && is(q.decision, r.Decision) && is(q.outcome, r.Outcome) &&
+		like(q.rule, r.Rule) && like(q.reason, r.Reason) && is(q.decision, r.Decision) && isOutcome(q.outcome, r.Outcome) &&
 		is(q.kind, string(r.Kind))
 }
 
 func is(want, got string) bool { return want == "" || want == got }
+
+func isOutcome(want, got string) bool {
+	if want == failed {
+		return slices.Contains([]string{"tool_error", "error", "timeout", "dropped"}, got)
+	}
+	return is(want, got)
+}
 
 // like reports whether s matches pattern, in which * stands for any text. The empty pattern matches all.
 func like(pattern, s string) bool {

@@ -167,6 +167,29 @@ func TestAuditQueryFilters(t *testing.T) {
 	}
 }
 
+func TestAuditQueryFindsWhatFailed(t *testing.T) {
+	l := auditFixture(t)
+	k := l.Link(audit.LinkInfo{Server: "files"})
+	for _, outcome := range searchWords()["outcome"] {
+		k.Append(&audit.Event{Kind: audit.Outcome, Method: "tools/call", Target: []byte(outcome), Outcome: outcome})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errs := runAudit("query", "--outcome", "failed", "--json")
+	var got []string
+	for line := range strings.Lines(out) {
+		var event struct{ Outcome string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, event.Outcome)
+	}
+	if diff := cmp.Diff([]string{"tool_error", "error", "timeout", "dropped"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s%s", diff, errs)
+	}
+}
+
 func TestAuditVerifyExitCodes(t *testing.T) {
 	l := auditFixture(t)
 	if err := l.Close(); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,6 +110,29 @@ func (p *clientPicks) find(ids []string) ([]clients.File, error) {
 		return len(ids) > 0 && !slices.Contains(ids, f.Client.ID) || p.scope != "" && p.scope != string(f.Scope)
 	})
 	return files, p.known(files)
+}
+
+// findPresent is find for a command that makes no file: it refuses what is not there, and says which of the clients are not.
+func (p *clientPicks) findPresent(ids []string) (files []clients.File, absent []error, err error) {
+	if p.file != "" {
+		if _, err := os.Stat(p.file); err != nil {
+			return nil, nil, fmt.Errorf("--file: %w", err)
+		}
+	}
+	env, err := thisMachine()
+	if err != nil {
+		return nil, nil, err
+	}
+	all := clients.Find(env)
+	for _, id := range ids {
+		client, _ := clients.Lookup(id)
+		_, empty := clients.New(env, client, clients.User)
+		if !empty && !slices.ContainsFunc(all, func(f clients.File) bool { return f.Client.ID == id }) {
+			absent = append(absent, fmt.Errorf("%s is not found on this machine: name its file with --file and --as", client.Name))
+		}
+	}
+	files, err = p.find(ids)
+	return files, absent, err
 }
 
 // known refuses a --server that nobody has: it was most likely misspelt.

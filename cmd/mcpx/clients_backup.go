@@ -156,14 +156,23 @@ func lastBackups() (list []backup, when time.Time, err error) {
 	return list, when, nil
 }
 
-// restore puts a file back, if it holds what we left, and removes the copy.
-func (b *backup) restore() error {
+// left reads the file, which must hold what we left.
+func (b *backup) left() ([]byte, error) {
 	left, err := readUpTo(b.Path, maxBackup)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if digest(left) != b.Left {
-		return errors.New("it was changed since: compare it with the copy " + b.copy + " by hand, then remove that")
+		return nil, fmt.Errorf("it was changed since: `mcpx clients unwrap %s` takes mcpx out of it and keeps the rest; or compare it with the copy %s by hand, then remove that", b.Client, b.copy)
+	}
+	return left, nil
+}
+
+// restore puts a file back, if it holds what we left, and removes the copy.
+func (b *backup) restore() error {
+	left, err := b.left()
+	if err != nil {
+		return err
 	}
 	var before []byte
 	if !b.Made {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rohitgs28/mcpx/wrap"
 	"github.com/rohitgs28/mcpx/wrap/clients"
 )
 
@@ -21,6 +22,14 @@ type clientChange struct {
 func (cc *clientChange) flags(command *cobra.Command) {
 	command.Flags().BoolVarP(&cc.dryRun, "dry-run", "n", false, "show what would change, and change nothing")
 	command.Flags().BoolVarP(&cc.yes, "yes", "y", false, "do not ask")
+}
+
+// miss says which clients are not there. The others go on.
+func (a *app) miss(cc *clientChange, absent []error) {
+	for _, err := range absent {
+		cc.failed = true
+		a.complain(err)
+	}
 }
 
 // plan asks for the change of each file. What cannot be done is said; the others go on.
@@ -63,6 +72,9 @@ func (a *app) carryOut(cc *clientChange) error {
 		}
 		fmt.Fprintln(a.out, "Nothing to do.")
 		return nil
+	}
+	if !cc.dryRun {
+		wrap.IgnoreBrokenPipes() // or who reads only the first lines leaves half of the files as they were
 	}
 	if !a.json {
 		for _, c := range cc.changes {

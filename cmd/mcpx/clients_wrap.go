@@ -46,7 +46,7 @@ Exit codes: 0 done, or nothing to do; 1 something could not be done.`,
 }
 
 func (a *app) wrapClients(pick *clientPicks, cc *clientChange, ids []string, mcpx string) error {
-	files, err := pick.find(ids)
+	files, absent, err := pick.findPresent(ids)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,7 @@ func (a *app) wrapClients(pick *clientPicks, cc *clientChange, ids []string, mcp
 		return err
 	}
 	cc.verb = "wrapped"
+	a.miss(cc, absent)
 	a.plan(cc, files, func(f *clients.File) (*clients.Change, error) {
 		own, err := ourCommand(f.Scope)
 		if err != nil {
@@ -188,11 +189,12 @@ and when.
 
 Exit codes: 0 done, or nothing to do; 1 something could not be done.`,
 		RunE: func(_ *cobra.Command, ids []string) error {
-			files, err := pick.find(ids)
+			files, absent, err := pick.findPresent(ids)
 			if err != nil {
 				return err
 			}
 			cc.verb = "unwrapped"
+			a.miss(&cc, absent)
 			a.plan(&cc, files, func(f *clients.File) (*clients.Change, error) { return f.Unwrap(pick.picks) })
 			return a.carryOut(&cc)
 		},

@@ -193,8 +193,20 @@ func TestConfigIsFoundInOrder(t *testing.T) {
 		t.Errorf("$MCPX_CONFIG names a file that is gone: found %q, want an error", got)
 	}
 	t.Setenv("MCPX_CONFIG", "")
+	if err := os.WriteFile("mcpx.yml", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	found("mcpx.yaml")
 	if err := os.Remove("mcpx.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.findConfig(); err == nil || !strings.Contains(err.Error(), `"mcpx.yml" is not read: rename it to mcpx.yaml, or name it with --config`) {
+		t.Errorf("only mcpx.yml is there: found %q, %v; want an error that names it", got, err)
+	}
+	a.configPath = "mcpx.yml"
+	found("mcpx.yml")
+	a.configPath = ""
+	if err := os.Remove("mcpx.yml"); err != nil {
 		t.Fatal(err)
 	}
 	found(users)

@@ -222,6 +222,17 @@ func (a *app) checkPins(context.Context) []finding {
 		return []finding{{Severity: problemFound, What: err.Error(), Where: path, Fix: "mend the file, or take it from version control"}}
 	}
 	var found []finding
+	if err := writable(filepath.Dir(path)); err != nil {
+		severity := problemFound
+		if len(file.Servers()) > 0 { // it may be so on purpose
+			severity = noteFound
+		}
+		found = append(found, finding{
+			Severity: severity, Where: path,
+			What: "nothing can be pinned, so a server that is not pinned yet is refused: " + err.Error(),
+			Fix:  "give the folder to the user that mcpx runs as, or have everything pinned there by who may write to it: mcpx pins approve SERVER --all -- COMMAND",
+		})
+	}
 	pinned := 0
 	for _, name := range file.Servers() {
 		server := integrity.Visible(name)

@@ -60,11 +60,28 @@ func (a *app) health(ctx context.Context, address string) error {
 			return err
 		}
 	}
-	if err := probe.run(ctx); err != nil {
+	err := probe.run(ctx)
+	if err != nil && a.json {
+		if err := a.printJSON(healthReport{URL: probe.url, Error: err.Error()}); err != nil {
+			return err
+		}
+		return &exitError{code: exitFailure}
+	}
+	if err != nil {
 		return fmt.Errorf("%s is not healthy: %w", printable(probe.url), err)
+	}
+	if a.json {
+		return a.printJSON(healthReport{OK: true, URL: probe.url})
 	}
 	fmt.Fprintln(a.out, "ok")
 	return nil
+}
+
+// A healthReport is what `mcpx health --json` prints.
+type healthReport struct {
+	OK    bool   `json:"ok"`
+	URL   string `json:"url"`
+	Error string `json:"error,omitempty"`
 }
 
 // A healthProbe is one question to a hub.

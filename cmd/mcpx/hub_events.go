@@ -49,11 +49,6 @@ the line of its log, and flaw is there if the chain is not whole at this place.`
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
-			for name, text := range map[string]string{"decision": q.Decision, "kind": q.Kind, "outcome": q.Outcome} {
-				if text != "" && !slices.Contains(searchWords()[name], text) {
-					return &exitError{exitUsage, fmt.Errorf("--%s: %q is not one of %s", name, text, strings.Join(searchWords()[name], ", "))}
-				}
-			}
 			if q.events < 1 || q.events > maxShown {
 				return &exitError{exitUsage, fmt.Errorf("--lines: %d is not between 1 and %d", q.events, maxShown)}
 			}
@@ -77,7 +72,7 @@ the line of its log, and flaw is there if the chain is not whole at this place.`
 	f.StringVar(&q.Decision, "decision", "", "allow or deny")
 	f.BoolVar(&q.Shadowed, "shadowed", false, "only what was allowed because of mode: shadow")
 	f.StringVar(&q.Rule, "rule", "", "events that this `RULE` decided, as they show it")
-	f.StringVar(&q.Outcome, "outcome", "", "ok, tool_error, error, denied, timeout, cancelled or dropped, or failed")
+	f.StringVar(&q.Outcome, "outcome", "", outcomeUsage)
 	f.StringVar(&q.Kind, "kind", "", "decision, outcome, integrity, lifecycle or anomaly")
 	f.StringVar(&q.Method, "method", "", "events of this `METHOD` of MCP, such as tools/call")
 	f.StringVar(&q.Client, "client", "", "events of this `CLIENT`")
@@ -90,22 +85,11 @@ the line of its log, and flaw is there if the chain is not whole at this place.`
 	f.IntVarP(&q.events, "lines", "n", 50, "how many `EVENTS` to show at most")
 	command.MarkFlagsMutuallyExclusive("target", "tool")
 	command.MarkFlagsMutuallyExclusive("method", "tool")
-	for name, words := range searchWords() {
-		_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	}
+	completeWords(command)
 	for _, name := range []string{"server", "target", "tool", "rule", "method", "client", "host", "user", "principal", "trace", "since", "until", "lines"} {
 		_ = command.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	return command
-}
-
-// searchWords are the values that flags of a search may have.
-func searchWords() map[string][]string {
-	return map[string][]string{
-		"decision": {"allow", "deny"},
-		"kind":     {"decision", "outcome", "integrity", "lifecycle", "anomaly"},
-		"outcome":  {"ok", "tool_error", "error", "denied", "timeout", "cancelled", "dropped", "failed"},
-	}
 }
 
 func isTraceID(text string) bool {

@@ -11,6 +11,7 @@ import (
 
 const (
 	configName = "mcpx.yaml"
+	almostName = "mcpx.yml" // which is no configuration, and taken for one
 	lockName   = "mcpx.lock"
 	auditName  = "audit" // in the state folder: the audit log, unless the configuration says where
 	headsName  = "heads" // in the state folder: where each audit chain ends
@@ -49,8 +50,20 @@ func (a *app) findConfig() (string, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return "", fmt.Errorf("read the configuration: %w", err)
 		}
+		if err := misnamed(path); err != nil {
+			return "", err
+		}
 	}
 	return "", nil
+}
+
+// misnamed refuses to go on where somebody has written rules under a name that nobody reads: without them all would be allowed.
+func misnamed(path string) error {
+	almost := filepath.Join(filepath.Dir(path), almostName)
+	if _, err := os.Lstat(almost); err != nil {
+		return nil //nolint:nilerr // there is no such file, or none that could be meant
+	}
+	return fmt.Errorf("%q is not read: rename it to %s, or name it with --config", almost, configName)
 }
 
 // configPlaces lists where a configuration is looked for when nobody names one.

@@ -117,6 +117,9 @@ func (r *record) learn() (*learn.Lesson, error) {
 			lesson.Incomplete = append(lesson.Incomplete, fmt.Sprintf("server %q has %s, but no configuration can name it", s.Name, count(s.Calls, "call")))
 			return true
 		})
+		if len(lesson.Servers) == 0 { // such as for a name that was misspelt
+			lesson.Incomplete = append(lesson.Incomplete, "there is no server of which anything has passed")
+		}
 		lesson.Incomplete = slices.Concat(lesson.Incomplete, r.flaws, r.lacking)
 		if unread > 0 {
 			lesson.Incomplete = append(lesson.Incomplete, count(unread, "line")+" of the record cannot be read: see mcpx audit verify")

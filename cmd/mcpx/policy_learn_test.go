@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rohitgs28/mcpx/integrity/audit"
 )
 
 // sheet writes a log of calls that passed, in a chain that is whole.
@@ -124,5 +126,18 @@ func TestLearntFromHostileNames(t *testing.T) {
 	}
 	if got.Same < 300 {
 		t.Errorf("only %d as before", got.Same)
+	}
+}
+
+// A record that says nothing of any server, such as for a name that was misspelt, teaches nothing complete.
+func TestNothingIsLearntOfNobody(t *testing.T) {
+	r, err := audit.Parse([]byte(`{"time":"2026-01-01T00:00:00.000000000Z","id":"019b7600-0000-7000-8000-000000000000","seq":1,"prev":"` + strings.Repeat("0", 64) + `","source":"wrap","instance":"i","reason":"audit_gap","kind":"anomaly"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := record{events: func(yield func(*audit.Record, error) bool) { yield(r, nil) }}
+	lesson, err := of.learn()
+	if err != nil || lesson.Events != 1 || lesson.Complete() {
+		t.Errorf("%+v, %v", lesson, err)
 	}
 }

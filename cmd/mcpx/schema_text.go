@@ -102,7 +102,7 @@ func policyTexts() map[string]keyText {
 		"policy.server_requests": {text: "What the server may ask of the client."},
 		"policy.allow_methods":   {text: "Methods, or patterns such as vendor/*, that mcpx does not know and lets pass."},
 		"policy.on_deny":         {text: "What a denied call gets: an error, or a tool result with isError, which the model can read.", words: []string{"error", "tool_error"}, standard: "error"},
-		"policy.hide_denied":     {text: "true: a denied target is answered for as if it did not exist.", standard: false},
+		"policy.hide_denied":     {text: "true: a denied tool or prompt is answered for as if it did not exist.", standard: false},
 
 		"server_requests.sampling":    {text: "To ask the client's model.", words: allowOrDeny, standard: "allow"},
 		"server_requests.elicitation": {text: "To ask the user.", words: allowOrDeny, standard: "allow"},

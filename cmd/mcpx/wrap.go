@@ -128,7 +128,11 @@ func (a *app) wrap(ctx context.Context, f wrapFlags, argv []string) error {
 	if err != nil {
 		return fail(err)
 	}
-	defer record.Close()
+	defer func() {
+		if err := record.Close(); err != nil {
+			log.Error().Err(err).Msg("the last events are not in the audit log")
+		}
+	}()
 	pins, err := serverPins(c, w.pins)
 	if err != nil {
 		return fail(err)

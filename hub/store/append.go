@@ -275,19 +275,24 @@ func (a *appender) report(p Problem) error {
 	return err
 }
 
+// covers reports whether the sender may speak for a server, or of none.
+func (a *appender) covers(server string) bool {
+	return server == "" || a.b.Covers == nil || a.b.Covers(server)
+}
+
 // foreign reports the servers that the sender may not speak for.
 func (a *appender) foreign() error {
 	if a.b.Covers == nil {
 		return nil
 	}
-	asked := map[string]bool{"": true} // events of no server
+	asked := map[string]bool{}
 	for _, f := range a.walk.found {
 		server := f.record.Server
 		if asked[server] {
 			continue
 		}
 		asked[server] = true
-		if a.b.Covers(server) {
+		if a.covers(server) {
 			continue
 		}
 		name := clip(server)

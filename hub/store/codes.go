@@ -47,8 +47,9 @@ func code(codes map[string]int64, word string) int64 {
 
 // What is wrong with a stored event.
 const (
-	flawGap    = 1 // events before it are missing
-	flawEdited = 2 // it was not written after the one before it
+	flawGap     = 1 // events before it are missing
+	flawEdited  = 2 // it was not written after the one before it
+	flawForeign = 3 // it is of a server that its sender may not speak for; its place in the chain is right
 )
 
-var flaws = map[int64]string{flawGap: ReasonGap, flawEdited: ReasonEdited}
+var flaws = map[int64]string{flawGap: ReasonGap, flawEdited: ReasonEdited, flawForeign: ReasonForeign}

@@ -40,7 +40,7 @@ type Event struct {
 	*audit.Record
 	Principal string
 	Chain     string
-	Flaw      string // ReasonGap or ReasonEdited, of its place in the chain; empty: none
+	Flaw      string // ReasonGap or ReasonEdited, of its place in the chain, or ReasonForeign; empty: none
 }
 
 const maxEvents = 1000 // of one page

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	perInsert    = 32             // rows that one statement inserts
-	eventColumns = 18             // of table events
-	ahead        = 24 * time.Hour // that a wrapper's clock may be ahead of ours
+	perInsert    = 32              // rows that one statement inserts
+	eventColumns = 18              // of table events
+	ahead        = 5 * time.Minute // that a wrapper's clock may be ahead of ours, or its events would be the newest for so long
 )
 
 // store inserts what the walk found.
@@ -86,7 +86,11 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 	if policy.Shadowed(r.Decision, r.Reason) {
 		o.decision = shadowCode
 	}
-	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, o.kind, o.decision, o.outcome, f.flaw) //nolint:gosec // below maxSeq
+	flaw, foreign := f.flaw, !a.covers(r.Server)
+	if foreign && flaw == 0 {
+		flaw = flawForeign
+	}
+	to = append(to, id, a.chain, int64(r.Seq), at, a.principal, o.kind, o.decision, o.outcome, flaw) //nolint:gosec // below maxSeq
 	texts := len(to)
 	day := dayOf(a.now)
 	for _, text := range [...]string{r.Server, r.Target, r.Client, r.Method, r.Rule, r.Host, r.User} {
@@ -104,8 +108,10 @@ func (a *appender) appendEvent(to []any, id int64, f found) (_ []any, err error)
 	} else {
 		to = append(to, nil)
 	}
-	if err := a.w.count(a.figures, &o, a.now); err != nil {
-		return nil, err
+	if !foreign { // it would be counted among what others say of their server
+		if err := a.w.count(a.figures, &o, a.now); err != nil {
+			return nil, err
+		}
 	}
 	return append(to, traceOf(r.TraceID)), nil
 }

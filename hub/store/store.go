@@ -7,7 +7,7 @@
 // waits shares a flush: 20,000 events in a second come in about 40 batches, and a flush takes a millisecond or two.
 //
 // The package believes nobody's clock but its own: events are removed by when they arrived, and found under the time they
-// carry, or under that of their arrival where they claim to be more than a day ahead of it. What was written stays as it is.
+// carry, or under that of their arrival where they claim to be more than five minutes ahead of it. What was written stays as it is.
 //
 // It does not speak HTTP, checks no digest of a definition and decides nothing about calls: that is for package hub.
 package store

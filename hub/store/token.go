@@ -21,7 +21,7 @@ import (
 type Token struct {
 	Name    string   // the principal
 	Servers []string // names or globs; none: all
-	Admin   bool     // may approve, revoke and look at all wrappers
+	Admin   bool     // may approve, revoke and look at wrappers, of its servers
 	Created time.Time
 	Expires time.Time // zero: never
 	Used    time.Time // last, to the minute; zero: never

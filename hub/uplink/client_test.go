@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,80 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// A seen request is what a fake hub got.
-type seen struct {
-	method, path, token, body string
-	header                    http.Header
-}
-
-// A fakeHub answers each request as it is told, and keeps them.
-type fakeHub struct {
-	*httptest.Server
-	mu     sync.Mutex
-	got    []seen // guarded by mu
-	answer func(w http.ResponseWriter, r *http.Request)
-}
-
-func newHub(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) *fakeHub {
-	t.Helper()
-	h := &fakeHub{answer: answer}
-	h.Server = httptest.NewServer(h)
-	t.Cleanup(h.Server.Close)
-	return h
-}
-
-func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := ReadBody(r, MaxBatchBody, MaxBatch)
-	if err != nil {
-		body = []byte(err.Error())
-	}
-	h.mu.Lock()
-	h.got = append(h.got, seen{r.Method, r.URL.RequestURI(), r.Header.Get("Authorization"), string(body), r.Header})
-	h.mu.Unlock()
-	h.answer(w, r)
-}
-
-func (h *fakeHub) last(t *testing.T) seen {
-	t.Helper()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.got) == 0 {
-		t.Fatal("the hub was asked nothing")
-	}
-	return h.got[len(h.got)-1]
-}
-
-func (h *fakeHub) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.got)
-}
-
-func answers(status int, body string, header ...string) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
-
-const secret = "mcpx_s3cr3t"
-
-func dial(t *testing.T, opt Options) *Client {
-	t.Helper()
-	if opt.Token == nil && opt.Socket == "" {
-		opt.Token = func() (string, error) { return secret, nil }
-	}
-	c, err := NewClient(opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
 
 // Each call goes where protocol.go says, with the token and what it is about.
 func TestCalls(t *testing.T) {
@@ -360,79 +285,6 @@ func TestTokenIsAskedForEachCallAndNeverShown(t *testing.T) {
 	}
 	if hub.count() != before {
 		t.Error("sent without a token")
-	}
-}
-
-func TestURLs(t *testing.T) {
-	for _, row := range []struct {
-		url string
-		ok  bool
-	}{
-		{"https://hub.example.com", true},
-		{"https://hub.example.com:8443/base/", true},
-		{"http://127.0.0.1:8080", true},
-		{"http://127.1.2.3", true},
-		{"http://[::1]:8080", true},
-		{"http://localhost:8080", true},
-		{"http://LOCALHOST", true},
-		{"http://hub.example.com", false},
-		{"http://10.0.0.1", false},
-		{"http://localhost.example.com", false},
-		{"http://127.0.0.1.example.com", false},
-		{"http://[::ffff:10.0.0.1]", false},
-		{"https://ann:pw@hub.example.com", false},
-		{"https://hub.example.com?token=x", false},
-		{"https://hub.example.com?", false},
-		{"https://hub.example.com#x", false},
-		{"https://", false},
-		{"hub.example.com", false},
-		{"unix:///run/hub.sock", false},
-		{"ftp://localhost", false},
-		{"https://a\x00b", false},
-		{"", false},
-	} {
-		_, err := NewClient(Options{URL: row.url})
-		if (err == nil) != row.ok {
-			t.Errorf("%q: %v", row.url, err)
-		}
-		if err != nil && strings.Contains(err.Error(), "pw") {
-			t.Errorf("%v shows a password", err)
-		}
-	}
-	if _, err := NewClient(Options{URL: "https://x", Socket: "/x"}); err == nil {
-		t.Error("took a URL and a socket")
-	}
-}
-
-func TestLoopbackNamesMustLeadToThisMachine(t *testing.T) {
-	if _, err := dialLoopback(t.Context(), "tcp", "192.0.2.1:80"); err == nil || !strings.Contains(err.Error(), "not this machine") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(answers(200, `{"principal":"ann"}`)))
-	server.Config.ErrorLog = discardLog() // of the handshakes that are meant to fail
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	trusted := server.Client().Transport.(*http.Transport).TLSClientConfig
-	if id, err := dial(t, Options{URL: server.URL, TLS: trusted}).Identity(t.Context()); err != nil || id.Principal != "ann" {
-		t.Errorf("got %+v, %v", id, err)
-	}
-	if _, err := dial(t, Options{URL: server.URL}).Identity(t.Context()); err == nil {
-		t.Error("an unknown authority is trusted")
-	}
-}
-
-func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	if _, err := dial(t, Options{URL: "http://" + l.Addr().String()}).Identity(t.Context()); !errors.Is(err, ErrNoHub) {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -64,7 +64,7 @@ func NewClient(opt Options) (*Client, error) {
 		}
 		c.base = strings.TrimSuffix(u.String(), "/")
 		if u.Scheme == "http" {
-			t.DialContext = dialLoopback
+			t.DialContext = DialLoopback
 			break
 		}
 		t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
@@ -93,13 +93,14 @@ func parseURL(text string) (*url.URL, error) {
 		return nil, errors.New("its URL holds a user, a query or a fragment: give one such as https://hub.example.com")
 	case u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("%q is not a URL such as https://hub.example.com", text)
-	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
+	case u.Scheme == "http" && !LoopbackHost(u.Hostname()):
 		return nil, fmt.Errorf("%q would send the token in the clear: use https, or http to this machine only", text)
 	}
 	return u, nil
 }
 
-func loopbackHost(host string) bool {
+// LoopbackHost reports whether a URL's host says that it is this machine. What the name localhost leads to is for DialLoopback to see.
+func LoopbackHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
@@ -113,8 +114,8 @@ func tlsConfig(given *tls.Config) *tls.Config {
 	return config
 }
 
-// dialLoopback dials this machine only: localhost may be a name for something else.
-func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
+// DialLoopback dials this machine only: localhost may be a name for something else.
+func DialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
 		if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().IsLoopback() {
 			return fmt.Errorf("%s is not this machine", address)

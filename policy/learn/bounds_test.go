@@ -65,6 +65,7 @@ func TestURIsOf(t *testing.T) {
 		{"many of a home", many("file:///home/ann/%d", 9), nil},
 		{"many hosts", many("https://h%d.example/x", 30), nil},
 		{"a slash in the query", many("https://h.example/x?a=%%2F%d", 9), nil},
+		{"no path behind the host", many("https://h.example?id=%d", 9), nil},
 		{"no path", many("urn:x:%d", 9), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

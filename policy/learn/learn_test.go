@@ -155,6 +155,40 @@ func TestWhatIsLearnt(t *testing.T) {
 	}
 }
 
+// What was learnt of texts with a common beginning lets none pass that only begins like them and leads elsewhere.
+func TestPrefixesLeadNowhereElse(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		recorded [2]string
+		other    string
+	}{
+		{"relative paths", [2]string{"src/lib/a.go", "src/lib/b.go"}, "src/lib/../../x"},
+		{"relative paths, the other way round", [2]string{"src/lib/a.go", "src/lib/b.go"}, `src/lib/..\\x`},
+		{"paths of which one is odd", [2]string{"/nonexistent/ann/proj/x.txt", "/nonexistent/ann/proj/notes 100%.txt"}, "/nonexistent/ann/proj/../../bob/.ssh"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := &script{t: t}
+			for _, path := range row.recorded {
+				s.call("read", `{"path":"`+path+`"}`, "ok")
+			}
+			lesson, check := s.learn()
+			if check.Refused != 0 {
+				t.Fatalf("%d refused", check.Refused)
+			}
+			e, err := policy.Compile(lesson.Servers[0].Policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := e.Call([]byte("read"), []byte(`{"path":"`+row.other+`"}`)); d.Allow {
+				t.Errorf("%s passes: %+v", row.other, lesson.Servers[0].Policy.ToolRules["read"])
+			}
+		})
+	}
+	if got := meaningful("https://api.example."); got != "" {
+		t.Errorf("a part of a host is the prefix %q", got)
+	}
+}
+
 // Without arguments in the log tools are learnt, and it is said that the rest is not.
 func TestArgumentsThatAreNotThere(t *testing.T) {
 	for name, args := range map[string]string{"hashed": `"sha256:aa"`, "off": ""} {

@@ -94,6 +94,10 @@ func (a *argument) textRules(base policy.Constraint) (out []rule, note string) {
 	if prefix := meaningful(a.prefix); prefix != "" {
 		c := base
 		c.Prefix = &prefix
+		if strings.Contains(prefix, "/") { // it may be a path, out of which the rest must not lead
+			climbs := climbs
+			c.NotRegex = &climbs
+		}
 		out = append(out, rule{Constraint: c})
 	}
 	return append(out, rule{Constraint: base}), ""
@@ -118,9 +122,16 @@ func (a *argument) choice(c policy.Constraint) policy.Constraint {
 	return c
 }
 
-// meaningful is a prefix cut behind its last separator, "" where little is left.
+// climbs is the expression for a .. segment.
+const climbs = `(^|[/\\])\.\.([/\\]|$)`
+
+// meaningful is a prefix cut behind its last separator, "" where little is left, or only a part of a URL's host: https://api.example.
+// would let https://api.example.evil.test pass.
 func meaningful(prefix string) string {
 	prefix = prefix[:strings.LastIndexAny(prefix, "/:. _-")+1]
+	if _, rest, isURL := strings.Cut(prefix, "://"); isURL && !strings.Contains(rest, "/") {
+		return ""
+	}
 	if len(prefix) < minPrefix || strings.TrimSpace(prefix) == "" {
 		return ""
 	}

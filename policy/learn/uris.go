@@ -50,6 +50,9 @@ func urisOf(uris map[string]int) []string {
 func folderOfURI(uri string) (folder string, ok bool) {
 	uri, _, _ = strings.Cut(uri, "?")
 	folder = uri[:strings.LastIndexByte(uri, '/')+1]
+	if strings.HasSuffix(folder, "://") { // it ends with its host, and everybody's would begin like this
+		return "", false
+	}
 	if p, file := strings.CutPrefix(folder, "file://"); file && depth(strings.TrimSuffix(p, "/")) < ownDepth {
 		return "", false
 	}

@@ -32,6 +32,19 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// HasTwin reports whether an object has a member that a parser which folds case would take for one of those names, and that is not
+// spelt so. In what a scan knows of there is none.
+func HasTwin(object []byte, names ...string) bool {
+	for member := range Members(object) {
+		for _, name := range names {
+			if string(member) != name && bytes.EqualFold(member, []byte(name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Elements yields the raw text of each element of a JSON array. Anything but an array yields nothing.
 func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {

@@ -193,5 +193,6 @@ func (c *conn) CloseWrite() error { return nil }
 func (c *conn) Close() error {
 	c.end(errClosed)
 	<-c.ended
+	c.hangUp()
 	return nil
 }

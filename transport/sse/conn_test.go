@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -288,4 +289,46 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 		}
 	}
 	_ = c.Close()
+}
+
+// TestCloseLeavesNoConnection: a session that is over costs neither side anything.
+func TestCloseLeavesNoConnection(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", stream("event: endpoint\ndata: /post\n\n", true))
+	mux.HandleFunc("POST /post", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	mux.HandleFunc("GET /none", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	server := httptest.NewUnstartedServer(mux)
+	var open atomic.Int32
+	none := make(chan struct{}, 100)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			if open.Add(-1) == 0 {
+				none <- struct{}{}
+			}
+		case http.StateActive, http.StateIdle, http.StateHijacked:
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	c, err := Dial(t.Context(), Options{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Write(t.Context(), message(t, `{"jsonrpc":"2.0","method":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	if _, err := Dial(t.Context(), Options{URL: server.URL + "/none"}); err == nil {
+		t.Error("there is no stream")
+	}
+	for deadline := time.After(patience); open.Load() > 0; {
+		select {
+		case <-none:
+		case <-deadline:
+			t.Fatalf("%d connections are still open", open.Load())
+		}
+	}
 }

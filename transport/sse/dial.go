@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +20,7 @@ const (
 	DefaultMaxMessage = 64 << 20
 
 	dialTimeout = 30 * time.Second // until the server has named its endpoint
+	idleTimeout = 90 * time.Second // of a connection between two messages
 	postTimeout = 30 * time.Second // until it has taken a message; the answer comes by the stream
 	maxHeader   = 64 << 10         // of a response, in bytes
 	maxBody     = 64 << 10         // what is read of the body of a POST's response, which means nothing, in bytes
@@ -32,6 +34,8 @@ type Options struct {
 	MaxMessage int               // bytes; 0: DefaultMaxMessage
 	MaxDepth   int               // 0: jsonrpc.DefaultMaxDepth
 	HTTP       *http.Client      // nil: one of our own; redirects are never followed
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) // of our own client; nil: the network
 }
 
 // Dial opens a session with a server of the deprecated HTTP+SSE transport. The context bounds the opening, not the session.
@@ -48,7 +52,7 @@ func Dial(ctx context.Context, opt Options) (transport.Conn, error) {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	c := &conn{
 		opt:     opt,
-		http:    client(opt.HTTP),
+		http:    client(opt),
 		life:    life,
 		end:     end,
 		scanner: jsonrpc.Scanner{MaxDepth: opt.MaxDepth},
@@ -67,6 +71,7 @@ func Dial(ctx context.Context, opt Options) (transport.Conn, error) {
 	}
 	if err != nil {
 		end(errClosed)
+		c.hangUp()
 		return nil, fmt.Errorf("open event stream of %q: %w", base.Redacted(), err)
 	}
 	go c.receive()
@@ -74,20 +79,29 @@ func Dial(ctx context.Context, opt Options) (transport.Conn, error) {
 }
 
 // client is a copy that follows no redirect: it would carry our credentials, and the client's messages, elsewhere.
-func client(of *http.Client) *http.Client {
+func client(opt Options) *http.Client {
 	c := http.Client{Transport: &http.Transport{
+		DialContext:            opt.Dial,
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  dialTimeout,
 		MaxResponseHeaderBytes: maxHeader,
+		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 	}}
-	if of != nil {
-		c = *of
+	if opt.HTTP != nil {
+		c = *opt.HTTP
 	}
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.Timeout = 0 // it would end the stream
 	return &c
+}
+
+// hangUp closes connections that nobody else has.
+func (c *conn) hangUp() {
+	if c.opt.HTTP == nil {
+		c.http.CloseIdleConnections()
+	}
 }
 
 // open asks for the stream and reads it up to the event that names the endpoint.

@@ -147,8 +147,17 @@ func (c *Client) Close() error {
 	return c.pool.drop(s)
 }
 
+// deafFor is how long a server is told of no ended session that has let one good-bye pass without an answer: who ends a thousand
+// sessions would wait for each of them.
+const deafFor = 30 * time.Second
+
+var errDeaf = errors.New("the server did not answer when it was told of the end of another session")
+
 // drop tells the server that a session is over. A server need not take that (405), and may have known it (404).
 func (p *Pool) drop(s *session) error {
+	if time.Now().UnixNano() < p.deaf.Load() {
+		return errDeaf
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	c := NewClient(p)
@@ -163,6 +172,9 @@ func (p *Pool) drop(s *session) error {
 	}
 	x.drain()
 	if err = x.verdict(ctx, err); err != nil {
+		if failure, ok := errors.AsType[*transport.Failure](err); ctx.Err() != nil || ok && failure.Timeout() {
+			p.deaf.Store(time.Now().Add(deafFor).UnixNano())
+		}
 		return fmt.Errorf("end the session at the server: %w", err)
 	}
 	return nil

@@ -77,7 +77,7 @@ func (x *exchange) end() {
 // answer, nobody knows (RFC 9112 section 9.3.1), and what MCP requests do cannot be undone: that is a Failure.
 func (x *exchange) roundTrip(ctx context.Context, body []byte, limit time.Duration) error {
 	if err := ctx.Err(); err != nil {
-		return unsent{err}
+		return transport.Unsent{Err: err}
 	}
 	for fresh := false; ; fresh = true {
 		var w *wire
@@ -129,7 +129,7 @@ func (x *exchange) connect(ctx context.Context, w *wire) error {
 	if c.closed {
 		c.mu.Unlock()
 		w.abort()
-		return unsent{errClosed}
+		return transport.Unsent{Err: errClosed}
 	}
 	w.next = c.wires
 	if w.next != nil {

@@ -95,7 +95,7 @@ func (x *exchange) bare(head []byte, after string) {
 // Request Headers"). Its clients have no way to say there what the specification cannot carry.
 func appendMirrored(b []byte, m *jsonrpc.Message, version []byte) ([]byte, error) {
 	if !visible(version) || !visible(m.Method) {
-		return b, &transport.Failure{Cause: transport.Unsupported, Err: unsent{errors.New("a version or method that no header can carry")}}
+		return b, &transport.Failure{Cause: transport.Unsupported, Err: transport.Unsent{Err: errors.New("a version or method that no header can carry")}}
 	}
 	b = append(b, headerVersion+": "...)
 	b = append(b, version...)
@@ -141,7 +141,7 @@ func appendParams(ctx context.Context, b []byte) ([]byte, error) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, value := pairs[i], pairs[i+1]
 		if len(name) <= len(headerParam) || !strings.EqualFold(name[:len(headerParam)], headerParam) || !token(name) || !fieldValue(value) {
-			return b, &transport.Failure{Cause: transport.Unsupported, Err: unsent{errors.New("an Mcp-Param header that is none")}}
+			return b, &transport.Failure{Cause: transport.Unsupported, Err: transport.Unsent{Err: errors.New("an Mcp-Param header that is none")}}
 		}
 		b = append(b, name...)
 		b = append(b, ": "...)

@@ -90,6 +90,38 @@ func TestSessionFromInitializeToDelete(t *testing.T) {
 	}
 }
 
+// A server that lets a good-bye pass without an answer is not told of each session of a thousand.
+func TestDeafServerIsToldOnce(t *testing.T) {
+	const sessions = 5
+	b := serve(t, func(conn net.Conn, nth int) bool {
+		if nth < sessions {
+			_, _ = io.WriteString(conn, strings.Replace(jsonResponse(welcome), "\r\n", "\r\nmcp-session-id: s-1\r\n", 1))
+		}
+		return true
+	})
+	pool, err := streamable.NewPool(streamable.ClientOptions{URL: b.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var clients []*streamable.Client
+	for range sessions {
+		client := streamable.NewClient(pool)
+		if err := client.Call(testContext(t), message(t, hello), new(arrivals).take); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, client)
+	}
+	for _, client := range clients {
+		if err := client.Close(); err == nil {
+			t.Error("the end of a session that nobody has taken is no error")
+		}
+	}
+	if heads, _ := b.seen(); len(heads) != sessions+1 {
+		t.Errorf("%d requests, want %d and one end: %q", len(heads), sessions, heads)
+	}
+}
+
 func TestModernRequestsMirrorTheirBody(t *testing.T) {
 	for _, c := range []struct{ name, method, params, want string }{
 		{"a tool", "tools/call", `"name":"get weather"`, "Mcp-Method=tools/call Mcp-Name=get weather"},

@@ -222,7 +222,7 @@ func (c *Conn) begin(request *jsonrpc.Message) {
 	c.mu.Unlock()
 	if crowded { // not to wait: the answers to what the server asks would wait too
 		cancel()
-		c.fail(request.ID, nil, &transport.Failure{Cause: transport.Overloaded, Err: unsent{errors.New("too many requests at once")}})
+		c.fail(request.ID, nil, &transport.Failure{Cause: transport.Overloaded, Err: transport.Unsent{Err: errors.New("too many requests at once")}})
 		return
 	}
 	fly := func() {
@@ -288,7 +288,7 @@ func (c *Conn) fail(id jsonrpc.ID, f *flight, err error) {
 	if failure, ok := errors.AsType[*transport.Failure](err); ok {
 		text = failure.Public()
 	}
-	if _, ok := errors.AsType[unsent](err); ok {
+	if _, ok := errors.AsType[transport.Unsent](err); ok {
 		text += "; the request was not executed"
 	} else {
 		text += "; the request may have been executed"

@@ -3,6 +3,7 @@ package streamable
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rohitgs28/mcpx/transport"
@@ -15,6 +16,8 @@ type Pool struct {
 	origin origin
 
 	exchanges sync.Pool // of *exchange: buffers belong to what is under way, not to connections and sessions
+
+	deaf atomic.Int64 // until when, in Unix nanoseconds, it is told of no ended session
 
 	mu     sync.Mutex
 	idle   []*wire     // the one used last is the last; guarded by mu
@@ -116,10 +119,5 @@ func (p *Pool) dial(ctx, life context.Context) (*wire, error) {
 			return w, nil
 		}
 	}
-	return nil, &transport.Failure{Cause: transport.Unreachable, Err: unsent{err}}
+	return nil, &transport.Failure{Cause: transport.Unreachable, Err: transport.Unsent{Err: err}}
 }
-
-// unsent marks the error of a request that has not left.
-type unsent struct{ error }
-
-func (u unsent) Unwrap() error { return u.error }
