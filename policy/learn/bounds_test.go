@@ -200,6 +200,25 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 }
 
+// A lesson that is made again tells of the same names that no rule can allow.
+func TestLessonsOfOneRecordAreAlike(t *testing.T) {
+	l := NewLearner()
+	s := &script{t: t}
+	s.use("resources/read", "file:///a/../b")
+	s.use("prompts/get", "${HOME}")
+	s.call("read", `{"path":"a"}`, "ok")
+	for _, r := range s.all {
+		l.Add(r)
+	}
+	first, again := l.Lesson().YAML(), l.Lesson().YAML()
+	if string(first) != string(again) {
+		t.Errorf("first:\n%s\nthen:\n%s", first, again)
+	}
+	if !strings.Contains(string(again), "no rule can allow this name") {
+		t.Errorf("nothing was left out:\n%s", again)
+	}
+}
+
 // Whatever a call has for arguments and whatever names are: it passes under its lesson, or that is told, and what is printed has
 // nothing in it that hides or that a terminal obeys.
 func FuzzLesson(f *testing.F) {

@@ -148,60 +148,64 @@ func jsonPointer(name string) string {
 
 func (out *Server) resources(s *server) {
 	c := &out.Policy
-	out.leaveOut(s.templates, "resource template", func(uri string) bool {
+	templates := out.leaveOut(s.templates, "resource template", func(uri string) bool {
 		return passes(policy.Config{AllowResources: []string{policy.Literal(uri)}}, func(e *policy.Engine) policy.Decision { return e.Template([]byte(uri)) })
 	})
-	out.leaveOut(s.resources, "resource", func(uri string) bool {
+	resources := out.leaveOut(s.resources, "resource", func(uri string) bool {
 		return passes(policy.Config{AllowResources: []string{policy.Literal(uri)}}, func(e *policy.Engine) policy.Decision { return e.Resource([]byte(uri)) })
 	})
-	if len(s.resources) == 0 && len(s.templates) == 0 {
+	if len(resources) == 0 && len(templates) == 0 {
 		c.DenyResources = []string{"**"}
 		out.Notes["deny_resources"] = "no resource was read"
 		return
 	}
-	c.AllowResources = urisOf(s.resources)
-	for uri := range s.templates {
+	c.AllowResources = urisOf(resources)
+	for uri := range templates {
 		c.AllowResources = append(c.AllowResources, policy.Literal(uri))
 	}
 	slices.Sort(c.AllowResources)
 	reads := 0
-	for _, n := range s.resources {
+	for _, n := range resources {
 		reads += n
 	}
-	note := fmt.Sprintf("%s, read %s", count(len(s.resources), "URI"), times(reads))
+	note := fmt.Sprintf("%s, read %s", count(len(resources), "URI"), times(reads))
 	if s.listened > 0 {
 		note += "; of each subscriptions/listen the log has one resource"
 	}
 	out.Notes["allow_resources"] = note
 }
 
-// leaveOut takes out the names that no rule can allow.
-func (out *Server) leaveOut(names map[string]int, kind string, can func(string) bool) {
+// leaveOut returns the names that a rule can allow, and tells of the others. What was seen stays as it is: a lesson that has turned
+// out to be too narrow is concluded from it again, and has to tell the same.
+func (out *Server) leaveOut(names map[string]int, kind string, can func(string) bool) map[string]int {
+	kept := make(map[string]int, len(names))
 	for name, n := range names {
-		if !can(name) {
+		if can(name) {
+			kept[name] = n
+		} else {
 			out.Left = append(out.Left, fmt.Sprintf("%s %s, used %s: no rule can allow this name", kind, name, times(n)))
-			delete(names, name)
 		}
 	}
+	return kept
 }
 
 // names fills in prompts, methods and what the server asked for.
 func (out *Server) names(s *server) {
 	c := &out.Policy
-	out.leaveOut(s.prompts, "prompt", func(name string) bool {
+	prompts := out.leaveOut(s.prompts, "prompt", func(name string) bool {
 		return passes(policy.Config{AllowPrompts: []string{policy.Literal(name)}}, func(e *policy.Engine) policy.Decision { return e.Prompt([]byte(name)) })
 	})
-	out.leaveOut(s.methods, "method", func(name string) bool {
+	methods := out.leaveOut(s.methods, "method", func(name string) bool {
 		return passes(policy.Config{AllowMethods: []string{policy.Literal(name)}}, func(e *policy.Engine) policy.Decision { return e.Method(name, policy.ClientRequest) })
 	})
-	for name := range s.prompts {
+	for name := range prompts {
 		c.AllowPrompts = append(c.AllowPrompts, policy.Literal(name))
 	}
 	if slices.Sort(c.AllowPrompts); c.AllowPrompts == nil {
 		c.DenyPrompts = []string{"*"}
 		out.Notes["deny_prompts"] = "no prompt was used"
 	}
-	for name := range s.methods {
+	for name := range methods {
 		c.AllowMethods = append(c.AllowMethods, policy.Literal(name))
 	}
 	slices.Sort(c.AllowMethods)
