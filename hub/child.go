@@ -90,7 +90,7 @@ func (c *children) open(key openKey) (transport.Upstream, error) {
 		k = newKeeper(c, shared)
 		c.keepers[shared] = k
 	}
-	return k.open(!key.modern && key.session != ""), nil
+	return k.open(key.principal, !key.modern && key.session != ""), nil
 }
 
 // key says which keeper serves whom. There is no session in a request of the modern era, nor in a single legacy one: a

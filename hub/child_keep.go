@@ -57,8 +57,8 @@ func newKeeper(c *children, key openKey) *keeper {
 		changed: make(chan struct{}), empty: time.Now()}
 }
 
-func (k *keeper) open(session bool) *lane {
-	l := &lane{keeper: k, session: session}
+func (k *keeper) open(principal string, session bool) *lane {
+	l := &lane{keeper: k, principal: principal, session: session}
 	if session {
 		k.crowd.join(l)
 	}

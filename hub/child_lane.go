@@ -10,10 +10,11 @@ import (
 
 // A lane is a server as one session, or one single request, uses it. It outlives the child, which may be started again.
 type lane struct {
-	keeper  *keeper
-	session bool // a legacy one: it may listen and subscribe
-	flight  atomic.Int32
-	closed  atomic.Bool
+	keeper    *keeper
+	principal string // whose it is, "" where that is not known
+	session   bool   // a legacy one: it may listen and subscribe
+	flight    atomic.Int32
+	closed    atomic.Bool
 }
 
 // Call implements [transport.Upstream]. What concerns a shared child as a whole is answered here.

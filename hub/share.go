@@ -41,6 +41,7 @@ type mux struct {
 
 	mu        sync.Mutex
 	calls     map[int64]*muxCall       // in flight, by our id; whoever takes one out owes it a word on its end
+	shares    map[string]int           // of calls, by principal; only where the server is shared
 	abandoned map[int64]struct{}       // given up, not answered
 	asked     map[jsonrpc.Key]question // what the server asked of clients and was not answered yet
 	queue     []cargo                  // to be written
@@ -55,7 +56,7 @@ type muxOptions struct {
 	Modern    bool          // revision 2026-07-28; else older ones
 	Shared    bool          // by several principals: nothing of what it asks, logs or says unasked is for one of them
 	Timeout   time.Duration // without a sign of life, per request; 0: a minute
-	MaxFlight int           // requests at a time; 0: 4096
+	MaxFlight int           // requests at a time, half of them at most one known principal's where it is shared; 0: 4096
 
 	Notified func(method string)                     // a list has changed, whether or not anyone listens
 	Stray    func(m *jsonrpc.Message, reason string) // a message that belongs to nobody was dropped; m is valid until it returns
@@ -77,6 +78,7 @@ func newMux(conn transport.Conn, crowd *audience, opt muxOptions) *mux {
 		conn: conn, opt: opt, crowd: crowd,
 		ended:     make(chan struct{}),
 		calls:     make(map[int64]*muxCall),
+		shares:    make(map[string]int),
 		abandoned: make(map[int64]struct{}),
 		asked:     make(map[jsonrpc.Key]question),
 		wake:      make(chan struct{}, 1),
@@ -116,6 +118,14 @@ type muxCall struct {
 	end      chan ending   // has room for the one that comes
 	written  chan struct{} // closed when the request's own memory is not needed any more; nil: it never was
 	timer    *time.Timer
+}
+
+// principal is who has sent the call, "" where that is not known, or for a request of our own.
+func (c *muxCall) principal() string {
+	if c.lane == nil {
+		return ""
+	}
+	return c.lane.principal
 }
 
 // An ending is an answer, or why there is none.
@@ -169,6 +179,7 @@ var (
 	errWithheld  = errors.New("the request need not be sent")
 	errCancelled = context.Canceled // what ends a call that its client has cancelled
 	errFull      = &transport.Failure{Cause: transport.Overloaded, Err: transport.Unsent{Err: errors.New("too much is in flight at the server")}}
+	errShare     = &transport.Failure{Cause: transport.Overloaded, Err: transport.Unsent{Err: errors.New("too much of this client is in flight at the server")}}
 	errGone      = &transport.Failure{Cause: transport.SessionGone}
 )
 
@@ -226,6 +237,8 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 		err = unreachable(m.cause)
 	case len(m.calls) >= m.opt.MaxFlight || m.queued > mostQueued:
 		err = errFull
+	case m.opt.Shared && c.principal() != "" && m.shares[c.principal()] >= max(1, m.opt.MaxFlight/2):
+		err = errShare
 	case allowed != nil && !allowed():
 		err = errWithheld
 	}
@@ -237,8 +250,22 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 		return err
 	}
 	m.calls[c.id] = c
+	if p := c.principal(); m.opt.Shared && p != "" {
+		m.shares[p]++
+	}
 	m.push(load)
 	return nil
+}
+
+// remove takes a call out. m.mu is held.
+func (m *mux) remove(c *muxCall) {
+	delete(m.calls, c.id)
+	p := c.principal()
+	if n := m.shares[p]; n > 1 {
+		m.shares[p] = n - 1
+	} else {
+		delete(m.shares, p)
+	}
 }
 
 func unreachable(cause error) error {
@@ -325,7 +352,7 @@ func (m *mux) giveUp(c *muxCall) {
 		}
 		return
 	}
-	delete(m.calls, c.id)
+	m.remove(c)
 	m.abandon(c, "nobody waits for the answer any more")
 	m.mu.Unlock()
 }

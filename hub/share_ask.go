@@ -91,7 +91,7 @@ func (m *mux) withdrawn(msg *jsonrpc.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c := m.calls[n]; m.opt.Modern && c != nil && c.listen {
-		delete(m.calls, n)
+		m.remove(c)
 		m.forget(n) // its result may come behind
 		c.end <- ending{err: unreachable(errSubscriptionEnded)}
 		return

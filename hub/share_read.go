@@ -35,8 +35,8 @@ func (m *mux) read() {
 func (m *mux) fail(cause error) {
 	m.mu.Lock()
 	m.cause = cause
-	for id, c := range m.calls {
-		delete(m.calls, id)
+	for _, c := range m.calls {
+		m.remove(c)
 		c.end <- ending{err: unreachable(cause)}
 	}
 	clear(m.asked)
@@ -64,7 +64,9 @@ func (m *mux) take(msg *jsonrpc.Message) *muxCall {
 	m.mu.Lock()
 	c := m.calls[id]
 	_, late := m.abandoned[id]
-	delete(m.calls, id)
+	if c != nil {
+		m.remove(c)
+	}
 	delete(m.abandoned, id)
 	m.mu.Unlock()
 	if c == nil && !late {
@@ -168,7 +170,7 @@ func (m *mux) published(msg *jsonrpc.Message) {
 	_, late := m.abandoned[id]
 	found := c != nil && c.listen
 	if found && !m.ahead(c, m.parcels.edit(msg, msg.Edit(jsonrpc.MetaSubscription, c.token))) {
-		delete(m.calls, id)
+		m.remove(c)
 		m.abandon(c, "the client reads too slowly")
 		c.end <- ending{err: &transport.Failure{Cause: transport.Overloaded, Err: errSlow}}
 	}

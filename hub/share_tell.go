@@ -84,7 +84,7 @@ func (m *mux) cancel(l *lane, msg *jsonrpc.Message) {
 		if c.lane != l || c.opening || keyOf(c.token) != key {
 			continue
 		}
-		delete(m.calls, c.id)
+		m.remove(c)
 		if !m.unqueue(c) {
 			m.forget(c.id)
 			m.push(cargo{parcel: m.parcels.edit(msg, msg.Edit(jsonrpc.RequestID, c.digits))})
@@ -103,9 +103,9 @@ func keyOf(token []byte) jsonrpc.Key {
 func (m *mux) drop(l *lane) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, c := range m.calls {
+	for _, c := range m.calls {
 		if c.lane == l {
-			delete(m.calls, id)
+			m.remove(c)
 			m.abandon(c, "the client has gone")
 			c.end <- ending{err: errGone}
 		}

@@ -421,3 +421,45 @@ func TestTooManyRequests(t *testing.T) {
 		s.ends(s.call(s.join(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`), &transport.Failure{Cause: transport.Overloaded})
 	})
 }
+
+// One client, however many sessions it opens, leaves room for the others at a shared server, and has its own again when its
+// requests have ended, in whatever way.
+func TestOneClientLeavesRoomForOthers(t *testing.T) {
+	const list = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	full := &transport.Failure{Cause: transport.Overloaded}
+	of := func(s *stage, principal string) *lane {
+		l := s.join()
+		l.principal = principal
+		return l
+	}
+	onStage(t, muxOptions{Shared: true, MaxFlight: 4}, func(s *stage) {
+		greedy := of(s, "greedy")
+		answered, stopped := s.call(greedy, list), s.call(of(s, "greedy"), list)
+		synctest.Wait()
+		s.ends(s.call(greedy, list), full)
+		s.ends(s.call(of(s, "greedy"), list), full)
+		s.call(of(s, "other"), list)
+		synctest.Wait()
+		s.server.say(`{"jsonrpc":"2.0","id":1,"result":{}}`)
+		s.ends(answered, nil)
+		stopped.stop()
+		s.ends(stopped, context.Canceled)
+		s.call(greedy, list)
+		s.call(greedy, list)
+		synctest.Wait()
+		s.mux.drop(greedy)
+		s.call(greedy, list)
+		synctest.Wait()
+		if got := s.mux.shares; len(got) != 2 || got["greedy"] != 1 || got["other"] != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+	onStage(t, muxOptions{MaxFlight: 4}, func(s *stage) { // a server of its own
+		alone := of(s, "alone")
+		for range 4 {
+			s.call(alone, list)
+		}
+		synctest.Wait()
+		s.ends(s.call(alone, list), full)
+	})
+}
