@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/transport/streamable"
 )
 
 // A server is one entry of `servers:`. One with neither URL nor command holds rules for wrappers.
@@ -172,24 +173,16 @@ func (s server) validEnv() error {
 	return errors.Join(errs...)
 }
 
-// reservedHeaders belong to the transport: a fixed value would break or redirect every request.
-var reservedHeaders = []string{
-	"connection", "content-length", "content-type", "accept", "host", "keep-alive", "te", "trailer",
-	"transfer-encoding", "upgrade", "mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id", "traceparent", "tracestate",
-}
-
 func (s server) validHeaders() error {
 	var errs []error
 	for name, value := range s.Headers {
-		switch {
-		case !headerName().MatchString(name):
-			errs = append(errs, fmt.Errorf("headers.%s: is no header name", name))
-		case slices.Contains(reservedHeaders, strings.ToLower(name)):
+		switch err := streamable.CheckHeader(name, string(value)); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("headers.%s: %w", name, err))
+		case strings.EqualFold(name, "host"): // it would redirect every request
 			errs = append(errs, fmt.Errorf("headers.%s: is set by the transport: remove it", name))
-		case strings.TrimSpace(string(value)) == "":
+		case value == "":
 			errs = append(errs, fmt.Errorf("headers.%s: is empty", name))
-		case strings.ContainsAny(string(value), "\r\n\x00"):
-			errs = append(errs, fmt.Errorf("headers.%s: holds a line break or NUL", name))
 		}
 	}
 	return errors.Join(errs...)

@@ -129,6 +129,23 @@ var ours = []string{
 	"transfer-encoding", "upgrade",
 }
 
+// CheckHeader returns why a header cannot be sent with every request, nil if it can. The error names no value, which may be a
+// secret.
+func CheckHeader(name, value string) error {
+	lower := strings.ToLower(name)
+	switch {
+	case !token(name):
+		return errors.New("is no header name")
+	case slices.Contains(ours, lower):
+		return errors.New("is set by the transport: remove it")
+	case !fieldValue(value):
+		return errors.New("holds a control character such as a line break or NUL, or has space around it")
+	case lower == "host" && !visible(value):
+		return errors.New("is no host")
+	}
+	return nil
+}
+
 // staticHead returns the header lines of every request, and the host.
 func staticHead(headers map[string]string, host string) (lines, as string, err error) {
 	names := make([]string, 0, len(headers))
@@ -141,21 +158,14 @@ func staticHead(headers map[string]string, host string) (lines, as string, err e
 	agent := "User-Agent: mcpx\r\n"
 	for _, name := range names {
 		value := headers[name]
-		lower := strings.ToLower(name)
-		switch {
-		case !token(name):
-			return "", "", fmt.Errorf("header %q: not the name of one", name)
-		case !fieldValue(value):
-			return "", "", fmt.Errorf("header %q: its value has a control character, or space around it", name)
-		case slices.Contains(ours, lower):
-			return "", "", fmt.Errorf("header %q: mcpx sets it itself", name)
-		case lower == "host":
-			if !visible(value) {
-				return "", "", fmt.Errorf("header %q: not a host", name)
-			}
+		if err := CheckHeader(name, value); err != nil {
+			return "", "", fmt.Errorf("header %q: %w", name, err)
+		}
+		switch strings.ToLower(name) {
+		case "host":
 			host = value
 			continue
-		case lower == "user-agent":
+		case "user-agent":
 			agent = ""
 		}
 		b.WriteString(name + ": " + value + "\r\n")

@@ -308,7 +308,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"a space", streamable.ClientOptions{URL: "http://h/?a b" + secret}, "escaped"},
 		{"no header's name", streamable.ClientOptions{URL: "http://h", Headers: header("a b", secret)}, `"a b"`},
 		{"a header that splits", streamable.ClientOptions{URL: "http://h", Headers: header("A", secret+"\r\nB: c")}, "control character"},
-		{"a header of ours", streamable.ClientOptions{URL: "http://h", Headers: header("content-Length", secret)}, "itself"},
+		{"a header of ours", streamable.ClientOptions{URL: "http://h", Headers: header("content-Length", secret)}, "set by the transport"},
 		{"no host in Host", streamable.ClientOptions{URL: "http://h", Headers: header("Host", secret+" x")}, "host"},
 	} {
 		_, err := streamable.NewPool(c.opt)
