@@ -20,6 +20,8 @@ func TestEventsReachTheHub(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			opts.Hub = LocalHub
 			h := newFakeHub(t)
+			asked := make(chan struct{}) // until then the hub takes nothing
+			h.before = func(Batch) error { <-asked; return nil }
 			l := openLog(t, opts)
 			sent := 0
 			o, stop := forward(t, l, LocalHub, ForwardOptions{Send: h.send, OnError: opts.OnError, OnSent: func() { sent++ }})
@@ -27,6 +29,7 @@ func TestEventsReachTheHub(t *testing.T) {
 			if o.Pending() == 0 && opts.Path != "" { // what is in the spool does not count yet
 				t.Error("nothing is pending")
 			}
+			close(asked)
 			pass(2 * time.Second)
 			if got := o.Pending(); got != 0 || h.events() != 3 {
 				t.Errorf("%d are pending, the hub has %d", got, h.events())
