@@ -72,6 +72,16 @@ const counted = (page) => page.evaluateOnNewDocument(() => {
   });
 });
 
+/** Waits until a page has been told nothing, and has put nothing into its list, for a second. */
+async function settled(page) {
+  let was;
+  for (let is = ''; is !== was; ) {
+    was = is;
+    await pause(1000);
+    is = JSON.stringify(await page.evaluate(() => globalThis.told));
+  }
+}
+
 async function opened(browser, hub) {
   const page = await browser.page();
   await counted(page);
@@ -108,7 +118,7 @@ export async function live(browser, hub) {
   const cover = await hidden.browserContext().newPage(); // in front of it
   await cover.bringToFront();
   await page.bringToFront();
-  await pause(500);
+  await settled(page); // the logins are in its list
   await page.evaluate(() => Object.assign(globalThis.told, { rows: 0, missed: 0, put: 0 }));
   const storedBefore = await stored(hub);
   const isHidden = await hidden.evaluate(() => document.hidden);
@@ -133,7 +143,7 @@ export async function live(browser, hub) {
   const arrived = (await stored(hub)) - storedBefore; // what was sent, and what the hub itself records
   if (arrived < busy.sent) throw new Error(`the hub has stored ${arrived} events of ${busy.sent}`);
   await page.waitForFunction((all) => told.rows + told.missed >= all, { timeout: 5000 }, arrived);
-  await pause(500); // for the last change of the list
+  await settled(page);
   const told = await page.evaluate(() => globalThis.told);
   const end = await look(page);
   if (told.rows + told.missed !== arrived) throw new Error(`the stream told of ${told.rows} and ${told.missed} events, of ${arrived}`);
