@@ -28,7 +28,7 @@ async function picture(browser, hub, goOn, { name, path, height, dark }) {
     await enter(page, hub);
     await page.goto(new URL(path, page.origin), { waitUntil: 'load' });
     if (path === '/dashboard') {
-      await page.waitForFunction(() => document.querySelector('#live-state .on'));
+      await page.waitForFunction(() => document.querySelector('#live-rows tr').textContent.includes('dashboard_login')); // our own, the last for now
       await goOn(24);
       await page.waitForFunction(() => [...document.querySelectorAll('#live-rows tr')].slice(0, 12).every((row) => !row.textContent.includes('lifecycle')));
       await pause(1500); // the rate of the last seconds
