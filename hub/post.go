@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
@@ -18,6 +19,7 @@ type post struct {
 	hub       *Hub
 	route     *route
 	principal string
+	expires   time.Time // of the principal's credential; zero: never
 	w         *recorder
 	r         *http.Request
 	in        *streamable.Incoming
@@ -31,11 +33,11 @@ type post struct {
 var incomings = sync.Pool{New: func() any { return new(streamable.Incoming) }}
 
 // servePost takes one message of a client to its end.
-func (h *Hub) servePost(w *recorder, r *http.Request, rt *route, principal string) {
+func (h *Hub) servePost(w *recorder, r *http.Request, rt *route, who auth.Principal) {
 	in, _ := incomings.Get().(*streamable.Incoming)
 	in.Reset()
 	defer incomings.Put(in)
-	p := post{hub: h, route: rt, principal: principal, w: w, r: r, in: in}
+	p := post{hub: h, route: rt, principal: who.Name, expires: who.Expires, w: w, r: r, in: in}
 	rejected := in.Read(r, streamable.ServerLimits{MaxBody: rt.limits.MaxBody, MaxDepth: rt.limits.MaxDepth})
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // or it would end the wait for the answer
 	w.method = in.Message.Method
@@ -81,14 +83,17 @@ func (p *post) alone() {
 		return
 	}
 	defer link.Close()
+	ctx := p.r.Context()
 	if p.in.Message.Method == "subscriptions/listen" {
 		end, ok := p.listens(guard, link)
 		if !ok {
 			return
 		}
 		defer end()
+		var cancel context.CancelFunc
+		ctx, cancel = lasting(ctx, p.expires)
+		defer cancel()
 	}
-	ctx := p.r.Context()
 	if len(p.in.Params) > 0 {
 		ctx = streamable.WithParams(ctx, p.in.Params)
 	}

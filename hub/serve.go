@@ -223,7 +223,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveServer serves the endpoint of a server. Credentials come before names: who has none learns nothing of them.
 func (h *Hub) serveServer(rec *recorder, r *http.Request, s *state, name string) {
 	for {
-		principal, err := s.auth.Authenticate(r, name)
+		who, err := s.auth.Authenticate(r, name)
 		if err != nil {
 			h.challenge(rec, err)
 			return
@@ -235,22 +235,22 @@ func (h *Hub) serveServer(rec *recorder, r *http.Request, s *state, name string)
 		}
 		if rec.enter(rt.backend.usage) {
 			rec.server = name
-			h.serveRoute(rec, r, rt, principal.Name)
+			h.serveRoute(rec, r, rt, who)
 			return
 		}
 		s = h.state.Load() // the configuration has changed meanwhile
 	}
 }
 
-func (h *Hub) serveRoute(rec *recorder, r *http.Request, rt *route, principal string) {
+func (h *Hub) serveRoute(rec *recorder, r *http.Request, rt *route, who auth.Principal) {
 	defer rec.leave()
 	switch r.Method {
 	case http.MethodPost:
-		h.servePost(rec, r, rt, principal)
+		h.servePost(rec, r, rt, who)
 	case http.MethodGet:
-		h.serveStream(rec, r, rt, principal)
+		h.serveStream(rec, r, rt, who)
 	case http.MethodDelete:
-		h.serveDelete(rec, r, rt, principal)
+		h.serveDelete(rec, r, rt, who.Name)
 	default:
 		rec.Header().Set("Allow", "GET, POST, DELETE")
 		writeError(rec, http.StatusMethodNotAllowed, "method_not_allowed", "use POST, or GET and DELETE inside a session")

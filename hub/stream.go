@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rohitgs28/mcpx/hub/auth"
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/streamable"
@@ -16,15 +17,15 @@ import (
 const keepAlive = 25 * time.Second
 
 // serveStream gives a legacy session what its server says unasked (GET). Last-Event-ID is the server's own to understand.
-func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, principal string) {
-	s := h.sessionOf(w, r, rt, principal)
+func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, who auth.Principal) {
+	s := h.sessionOf(w, r, rt, who.Name)
 	if s == nil {
 		return
 	}
 	s.enter()
 	defer s.leave()
 	w.leave()
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := lasting(r.Context(), who.Expires)
 	defer context.AfterFunc(h.streams, cancel)()
 	out := listening{reply: streamable.Reply{W: w, Stream: true}}
 	var beat sync.WaitGroup
@@ -41,6 +42,14 @@ func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, principal str
 	if err != nil && !out.started() {
 		h.noStream(w, err)
 	}
+}
+
+// lasting returns a context for a stream, which ends with the credential that has opened it: the client comes back with another.
+func lasting(ctx context.Context, expires time.Time) (context.Context, context.CancelFunc) {
+	if expires.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, expires)
 }
 
 // noStream answers a GET that brings no stream.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -17,7 +18,8 @@ type Options struct {
 
 // A Principal is who sent a request.
 type Principal struct {
-	Name string // "" only where no credential is asked for
+	Name    string    // "" only where no credential is asked for
+	Expires time.Time // when the credential does: nothing that a request began may last longer. Zero: never
 }
 
 // An Authenticator judges the credentials of requests. It is safe for concurrent use.
@@ -58,16 +60,16 @@ func (a *Authenticator) Authenticate(r *http.Request, server string) (Principal,
 	case token == "":
 		return Principal{}, a.refuse(server, errAbsent)
 	}
-	var name string
+	var who Principal
 	if a.oauth != nil {
-		name, err = a.oauth.identify(r.Context(), token, server)
+		who, err = a.oauth.identify(r.Context(), token, server)
 	} else {
-		name, err = holder(a.static, token)
+		who.Name, err = holder(a.static, token)
 	}
 	if err != nil {
 		return Principal{}, a.refuse(server, err)
 	}
-	return Principal{Name: name}, nil
+	return who, nil
 }
 
 // refuse turns the reason of a refusal into what the client is told.

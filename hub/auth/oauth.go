@@ -43,23 +43,26 @@ func newResource(ctx context.Context, cfg OAuth, opt Options) *resource {
 	return s
 }
 
-// identify returns the name of the principal whose token it is, if the token opens the endpoint of server.
-func (s *resource) identify(ctx context.Context, token, server string) (string, error) {
+// identify returns the principal whose token it is, if the token opens the endpoint of server.
+func (s *resource) identify(ctx context.Context, token, server string) (Principal, error) {
 	if len(token) > maxToken {
-		return "", errUnreadable
+		return Principal{}, errUnreadable
 	}
 	var buf [2 << 10]byte // the usual token is digested without an allocation
 	digest := sha256.Sum256(append(buf[:0], token...))
 	keys := s.keys.current()
-	if c := s.seen.get(digest, keys); c != nil {
-		return c.identity, s.judge(c, server)
+	c := s.seen.get(digest, keys)
+	if c == nil {
+		var err error
+		if c, keys, err = s.verify(ctx, token, keys); err != nil {
+			return Principal{}, err
+		}
+		s.seen.put(digest, keys, c)
 	}
-	c, keys, err := s.verify(ctx, token, keys)
-	if err != nil {
-		return "", err
+	if err := s.judge(c, server); err != nil {
+		return Principal{}, err
 	}
-	s.seen.put(digest, keys, c)
-	return c.identity, s.judge(c, server)
+	return Principal{Name: c.identity, Expires: c.expires.Time}, nil
 }
 
 // verify returns what a token says and the keys that vouch for it. If the keys at hand cannot know, it asks the issuer
