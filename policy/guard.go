@@ -29,6 +29,7 @@ type GuardOptions struct {
 	Inspection integrity.Config
 	MaxPages   int                // 0: DefaultMaxPages
 	Census     *Census            // shared by all links to the server; nil: this is the only one
+	Announces  bool               // the link tells the client what Unasked says
 	Handshaken bool               // a legacy session is open already, whoever opened it
 	Tracer     Tracer             // makes spans of requests; nil: nobody does
 	Watch      func(*audit.Event) // sees every event of the link as it is recorded; must not keep it; nil: nobody
@@ -49,15 +50,18 @@ type Guard struct {
 	ids     string // the prefix of our own requests' ids: nobody else can guess it
 
 	rules atomic.Pointer[rules]
+	woken chan struct{} // of capacity 1: Unasked has something to say
 
-	mu      sync.Mutex
-	fromCli table // requests of the client (and our own) that the server has to answer
-	fromSrv table // requests of the server that the client has to answer
-	peers   peers
-	surveys [surveyCount]survey
-	issued  int  // own requests so far
-	strays  int  // junk lines and the like that were recorded one by one
-	ended   bool // the server has ended
+	mu       sync.Mutex
+	fromCli  table // requests of the client (and our own) that the server has to answer
+	fromSrv  table // requests of the server that the client has to answer
+	peers    peers
+	surveys  [surveyCount]survey
+	issued   int                   // own requests so far
+	withheld [surveyCount][]string // names that were taken out of the client's lists because of their pins
+	recheck  *time.Timer           // of these; nil: none is set
+	strays   int                   // junk lines and the like that were recorded one by one
+	ended    bool                  // the server has ended
 }
 
 // rules are what a message is judged by; they may change while the link is open.
@@ -75,8 +79,10 @@ func (g *Guard) engine() *Engine { return g.rules.Load().engine }
 type peers struct {
 	clientInfo, serverInfo []byte
 	era                    string
-	handshake              bool   // the client has sent initialize
-	version                string // of a legacy session, as the server has agreed to it
+	handshake              bool      // the client has sent initialize
+	initialized            bool      // and that it was answered
+	announces              changeSet // what the server has promised to a legacy session
+	version                string    // of a legacy session, as the server has agreed to it
 }
 
 // NewGuard returns the guard of one link.
@@ -100,6 +106,7 @@ func NewGuard(opt GuardOptions) (*Guard, error) {
 		relieve: opt.Log.Relieve,
 		link:    opt.Log.Link(audit.LinkInfo{Server: opt.Server, Client: opt.Client}),
 		now:     opt.Now,
+		woken:   make(chan struct{}, 1),
 		ids:     fmt.Sprintf("mcpx-%x-", nonce),
 		fromCli: newTable(),
 		fromSrv: newTable(),
@@ -289,6 +296,9 @@ func timedOut(cause error) bool {
 func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	g.mu.Lock()
 	g.ended = true
+	if g.recheck != nil {
+		g.recheck.Stop()
+	}
 	var lost []*call
 	for i := range g.surveys {
 		lost = append(lost, g.surveys[i].abandon()...)

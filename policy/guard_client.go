@@ -221,7 +221,17 @@ func (g *Guard) clientNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 		g.outcome(sent, out.Now(g.now), "cancelled", "", nil)
 	}
 	if d.Allow {
+		g.begun(m)
 		out.ToServer = append(out.ToServer, m)
+	}
+}
+
+// begun notes the end of a legacy handshake: from now on the client may be told something unasked.
+func (g *Guard) begun(m *jsonrpc.Message) {
+	if m.Method == "notifications/initialized" {
+		g.mu.Lock()
+		g.peers.initialized = true
+		g.mu.Unlock()
 	}
 }
 

@@ -124,8 +124,11 @@ func (g *Guard) introduction(c *call, m *jsonrpc.Message) (answer *jsonrpc.Messa
 	g.opt.Census.identify(info, c.modern)
 	g.mu.Lock()
 	g.peers.serverInfo = shortInfo(info)
-	if version, ok := m.Text(jsonrpc.ProtocolVersion); ok && !c.modern {
-		g.peers.version = string(version[:min(len(version), maxVersion)])
+	if !c.modern {
+		g.peers.announces = promised(m.Field(jsonrpc.Capabilities))
+		if version, ok := m.Text(jsonrpc.ProtocolVersion); ok {
+			g.peers.version = string(version[:min(len(version), maxVersion)])
+		}
 	}
 	g.link.SetPeers(g.peers.clientInfo, g.peers.serverInfo, g.peers.era)
 	g.mu.Unlock()
@@ -229,7 +232,10 @@ func (g *Guard) serverNotification(m *jsonrpc.Message, out *jsonrpc.Outbox) {
 		return
 	}
 	g.opt.Census.Notified(m.Method)
-	if m.Method == "notifications/cancelled" {
+	switch m.Method {
+	case "notifications/subscriptions/acknowledged":
+		g.acknowledged(m)
+	case "notifications/cancelled":
 		if id, ok := jsonrpc.ParseID(m.Field(jsonrpc.RequestID)); ok {
 			if c := g.take(&g.fromSrv, id); c != nil {
 				c.ended(out.Now(g.now), "cancelled", Decision{}, nil)

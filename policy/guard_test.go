@@ -22,15 +22,16 @@ import (
 // A link is a guard between two peers that the test plays without any transport. Conversations over real pipes stand in
 // package wrap.
 type link struct {
-	t   testing.TB
-	g   *policy.Guard
-	log *audit.Log
-	rec bytes.Buffer // the audit log
+	t    testing.TB
+	g    *policy.Guard
+	log  *audit.Log
+	rec  bytes.Buffer // the audit log
+	pins *integrity.File
 
 	gone strings.Builder // what passed notes
 }
 
-func newLink(t testing.TB, cfg policy.Config, inspection integrity.Config) *link {
+func newLink(t testing.TB, cfg policy.Config, inspection integrity.Config, change ...func(*policy.GuardOptions)) *link {
 	t.Helper()
 	l := &link{t: t}
 	var err error
@@ -38,19 +39,21 @@ func newLink(t testing.TB, cfg policy.Config, inspection integrity.Config) *link
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.log.Close() })
-	file, err := integrity.Open(filepath.Join(t.TempDir(), "mcpx.lock"))
-	if err != nil {
+	if l.pins, err = integrity.Open(filepath.Join(t.TempDir(), "mcpx.lock")); err != nil {
 		t.Fatal(err)
 	}
 	engine, err := policy.Compile(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pins *integrity.Pins
+	opt := policy.GuardOptions{Server: "s", Engine: engine, Log: l.log, Inspection: inspection}
 	if inspection.ToolIntegrity != "off" {
-		pins = file.Server("s", inspection)
+		opt.Pins = l.pins.Server("s", inspection)
 	}
-	if l.g, err = policy.NewGuard(policy.GuardOptions{Server: "s", Engine: engine, Pins: pins, Log: l.log, Inspection: inspection}); err != nil {
+	for _, f := range change {
+		f(&opt)
+	}
+	if l.g, err = policy.NewGuard(opt); err != nil {
 		t.Fatal(err)
 	}
 	return l

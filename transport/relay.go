@@ -44,6 +44,7 @@ func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Du
 	go r.server.deliver(ctx)
 	go r.fromClient(ctx)
 	go r.fromServer(ctx)
+	go r.unasked(ctx)
 
 	select {
 	case <-r.serverEnded:
@@ -127,6 +128,27 @@ func (r *relay) fromServer(ctx context.Context) {
 		}
 		return nil
 	})
+}
+
+// unasked ends when the server does.
+func (r *relay) unasked(ctx context.Context) {
+	var out jsonrpc.Outbox
+	for {
+		select {
+		case <-r.in.Woken():
+		case <-r.serverEnded:
+			return
+		case <-ctx.Done():
+			return
+		}
+		r.in.Unasked(&out)
+		r.in.Commit(&out)
+		r.client.post(out.ToClient)
+		for _, work := range out.After {
+			work()
+		}
+		out.Reset()
+	}
 }
 
 func pump(ctx context.Context, from Conn, judge func(*jsonrpc.Message, *jsonrpc.Outbox), release func(*jsonrpc.Outbox) error) error {

@@ -84,6 +84,7 @@ func (c *pipeConn) Close() error {
 type judge struct {
 	mu               sync.Mutex
 	held, unanswered int
+	woken            chan struct{}
 	client           func(*jsonrpc.Message, *jsonrpc.Outbox) bool // reports whether it dealt with the message
 }
 
@@ -109,6 +110,12 @@ func (j *judge) count(is bool, n int) {
 }
 
 func (j *judge) Commit(*jsonrpc.Outbox) {}
+
+func (j *judge) Woken() <-chan struct{} { return j.woken }
+
+func (j *judge) Unasked(out *jsonrpc.Outbox) {
+	out.ToClient = append(out.ToClient, jsonrpc.NewRequest(jsonrpc.ID{}, "unasked", nil))
+}
 
 func (j *judge) Pending() (held, unanswered int) {
 	j.mu.Lock()
@@ -149,6 +156,19 @@ func relayed(t *testing.T, j *judge, drain time.Duration, play func(client, serv
 		client.Close()
 		server.Close()
 		synctest.Wait()
+	})
+}
+
+// What the inspector says unasked reaches a client to which nobody else speaks.
+func TestUnasked(t *testing.T) {
+	j := &judge{woken: make(chan struct{})}
+	relayed(t, j, 0, func(client, _ *pipeConn, _ func() (bool, error)) {
+		for range 2 {
+			j.woken <- struct{}{}
+			if got := <-client.out; got != `{"jsonrpc":"2.0","method":"unasked"}` {
+				t.Errorf("the client received %s", got)
+			}
+		}
 	})
 }
 

@@ -40,6 +40,7 @@ import (
 //	S< line    the server receives the line; C< the client does
 //	C. S.      the client, the server ends its output
 //	RESTART    a new relay and guard, with the same lock file
+//	APPROVE    another process approves all that waits for it in the lock file
 //
 // In an expected line `…` stands for anything, and OWN for the id of mcpx's own last request. At the end nobody may have received anything else.
 func TestConversations(t *testing.T) {
@@ -130,7 +131,7 @@ func (s *scene) start() {
 	stopped := time.Now()
 	guard, err := policy.NewGuard(policy.GuardOptions{
 		Server: "srv", Engine: engine, Pins: pins, Log: s.log, Inspection: s.cfg.Inspection, MaxPages: s.cfg.MaxPages,
-		Limit: policy.NewLimiter(s.cfg.RateLimit, func() time.Time { return stopped }),
+		Limit: policy.NewLimiter(s.cfg.RateLimit, func() time.Time { return stopped }), Announces: true,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -201,8 +202,21 @@ func (s *scene) play(line string) {
 	case "RESTART":
 		s.end()
 		s.start()
+	case "APPROVE":
+		s.approve()
 	default:
 		s.t.Fatalf("line %d: unknown verb %q", s.line, verb)
+	}
+}
+
+func (s *scene) approve() {
+	s.t.Helper()
+	file, err := integrity.Open(filepath.Join(s.dir, "mcpx.lock"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := file.Approve("srv"); err != nil {
+		s.t.Fatalf("line %d: %v", s.line, err)
 	}
 }
 

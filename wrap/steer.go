@@ -248,11 +248,15 @@ func (l *liaison) apply(r *ruling, document []byte, reason string) {
 	if l.with.Pins != nil && l.with.Pins.SetApproved(r.approved) {
 		l.with.Census.Doubt()
 	}
+	layersChanged := len(before.Layers)+len(r.Layers) > 0 && !reflect.DeepEqual(before.Layers, r.Layers)
+	pinsChanged, revokedChanged := differences(before.Pins, r.Pins), differences(before.Revoked, r.Revoked)
+	if layersChanged || pinsChanged+revokedChanged > 0 {
+		l.guard.Wake()
+	}
 	s.bundle, s.document, s.principal, s.refused = r.Bundle, bytes.Clone(document), r.Principal, [sha256.Size]byte{}
 	l.guard.Record(&audit.Event{Kind: audit.Lifecycle, Reason: reason, Detail: fmt.Appendf(nil,
 		`{"serial":%d,"layers":%d,"shadow":%d,"pins":%d,"revoked":%d,"layers_changed":%t,"pins_changed":%d,"revoked_changed":%d}`,
-		r.Serial, len(r.Layers), rehearsed(r.Layers), len(r.Pins), len(r.Revoked),
-		len(before.Layers)+len(r.Layers) > 0 && !reflect.DeepEqual(before.Layers, r.Layers), differences(before.Pins, r.Pins), differences(before.Revoked, r.Revoked))})
+		r.Serial, len(r.Layers), rehearsed(r.Layers), len(r.Pins), len(r.Revoked), layersChanged, pinsChanged, revokedChanged)})
 	l.log.Debug().Int64("serial", r.Serial).Msg(reason)
 	l.tell()
 }
