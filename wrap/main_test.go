@@ -134,7 +134,8 @@ func asServer() int {
 		result := `{}`
 		switch r.Method {
 		case "initialize":
-			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"srv","version":"1"}}`
+			result = fmt.Sprintf(`{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":%t}},"serverInfo":{"name":"srv","version":"1"}}`,
+				os.Getenv("TEST_ANNOUNCES") != "")
 		case "tools/list":
 			result = `{"tools":[{"name":"echo"},{"name":"big"},{"name":"crash"},{"name":"kill"},{"name":"hang"},{"name":"env"},{"name":"chatter"},{"name":"deaf"},{"name":"flood"},{"name":"rm"}]}`
 		case "tools/call":
