@@ -70,8 +70,7 @@ func (h *Hub) rebuild() error {
 		return fmt.Errorf("apply what was approved and revoked: %w", err)
 	}
 	h.use(next)
-	h.sessions.each(next.rule)
-	h.listens.each(next.rule)
+	h.rule(old, next)
 	return nil
 }
 

@@ -181,14 +181,32 @@ func (h *Hub) Reload(cfg Config) (err error) {
 		}
 	}
 	h.use(next)
-	h.sessions.each(next.rule)
-	h.listens.each(next.rule)
+	h.rule(old, next)
 	h.retiring.Go(func() { h.retire(old, next) })
 	return nil
 }
 
 // Refused counts a configuration that was so bad that nothing could be made of it for Reload.
 func (h *Hub) Refused() { h.metrics.reload(false) }
+
+// rule has the messages of all sessions judged by a new state. Clients of servers where that makes a difference are told to
+// list again.
+func (h *Hub) rule(old, next *state) {
+	changed := make(map[string]bool)
+	for name, rt := range next.routes {
+		before := old.route(name)
+		changed[name] = before == nil || !reflect.DeepEqual(before.cfg, rt.cfg) || !reflect.DeepEqual(old.cfg.Clients, next.cfg.Clients) ||
+			!reflect.DeepEqual(old.rulings[name], next.rulings[name])
+	}
+	follow := func(s *session) {
+		next.rule(s)
+		if changed[s.server] {
+			s.guard.Wake()
+		}
+	}
+	h.sessions.each(follow)
+	h.listens.each(follow)
+}
 
 // rule has the messages of a session judged by this configuration from now on.
 func (s *state) rule(x *session) {

@@ -84,20 +84,29 @@ func (p *post) alone() {
 	}
 	defer link.Close()
 	ctx := p.r.Context()
-	if p.in.Message.Method == "subscriptions/listen" {
-		end, ok := p.listens(guard, link)
-		if !ok {
-			return
-		}
-		defer end()
-		var cancel context.CancelFunc
-		ctx, cancel = lasting(ctx, p.expires)
-		defer cancel()
-	}
 	if len(p.in.Params) > 0 {
 		ctx = streamable.WithParams(ctx, p.in.Params)
 	}
+	if p.in.Message.Method == "subscriptions/listen" {
+		p.listen(ctx, guard, link)
+		return
+	}
 	p.finish(link.Exchange(ctx, &p.in.Message, p.deliver))
+}
+
+// listen serves a subscription until one of the peers ends it, or the credential does.
+func (p *post) listen(ctx context.Context, guard *policy.Guard, link *transport.Link) {
+	end, ok := p.listens(guard, link)
+	if !ok {
+		return
+	}
+	defer end()
+	ctx, cancel := lasting(ctx, p.expires)
+	defer cancel()
+	out := newListening(&p.reply, p.deliver)
+	p.finish(out.during(ctx, guard, func(ctx context.Context) error {
+		return link.Exchange(ctx, &p.in.Message, out.deliver)
+	}))
 }
 
 // listens makes a subscription known: it may last for days, so it follows the configuration, and ends when the gateway does.

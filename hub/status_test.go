@@ -24,7 +24,7 @@ func serving(t testing.TB, do func(w http.ResponseWriter, r *http.Request, body 
 		switch text := string(body); {
 		case strings.Contains(text, `"initialize"`):
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"jsonrpc":"2.0","id":`+idOf(text)+`,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}`)
+			fmt.Fprint(w, `{"jsonrpc":"2.0","id":`+idOf(text)+`,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}}`)
 		case strings.Contains(text, `"tools/list"`):
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"jsonrpc":"2.0","id":`+idOf(text)+`,"result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}}`)

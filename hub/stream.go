@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/streamable"
@@ -27,21 +28,16 @@ func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, who auth.Prin
 	w.leave()
 	ctx, cancel := lasting(r.Context(), who.Expires)
 	defer context.AfterFunc(h.streams, cancel)()
-	out := listening{reply: streamable.Reply{W: w, Stream: true}}
-	var beat sync.WaitGroup
-	beat.Go(func() {
-		out.beat(ctx)
-		cancel() // who takes no sign of life is gone
+	reply := streamable.Reply{W: w, Stream: true}
+	out := newListening(&reply, reply.Deliver)
+	err := out.during(ctx, s.guard, func(ctx context.Context) error {
+		return s.link.Listen(ctx, r.Header.Get("Last-Event-Id"), out.deliver)
 	})
-	defer func() {
-		cancel()
-		beat.Wait()
-		out.reply.End()
-	}()
-	err := s.link.Listen(ctx, r.Header.Get("Last-Event-Id"), out.deliver)
-	if err != nil && !out.started() {
+	cancel()
+	if err != nil && !reply.Started() {
 		h.noStream(w, err)
 	}
+	reply.End()
 }
 
 // lasting returns a context for a stream, which ends with the credential that has opened it: the client comes back with another.
@@ -95,25 +91,73 @@ func (h *Hub) sessionOf(w http.ResponseWriter, r *http.Request, rt *route, princ
 	return nil
 }
 
-// A listening is a Reply that two goroutines write to: what the server says, and the signs of life in between.
+// A listening is a Reply that three goroutines write to: what the server says, what the gateway says of the lists that it
+// filters, and the signs of life in between.
 type listening struct {
+	begun chan struct{} // closed when it has become a stream
+
 	mu    sync.Mutex
-	reply streamable.Reply // guarded by mu
+	reply *streamable.Reply // guarded by mu
+	yield transport.Yield   // writes to it; guarded by mu
+}
+
+func newListening(reply *streamable.Reply, yield transport.Yield) *listening {
+	return &listening{begun: make(chan struct{}), reply: reply, yield: yield}
 }
 
 func (s *listening) deliver(a transport.Arrival) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reply.Deliver(a)
+	began := s.reply.Streaming()
+	err := s.yield(a)
+	if !began && s.reply.Streaming() {
+		close(s.begun)
+	}
+	return err
 }
 
-func (s *listening) started() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reply.Started()
+// during runs what brings the server's words, with signs of life and the gateway's own words beside it.
+func (s *listening) during(ctx context.Context, guard *policy.Guard, listen func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	for _, work := range []func(){func() { s.beat(ctx) }, func() { s.tell(ctx, guard) }} {
+		beside.Go(func() {
+			select {
+			case <-s.begun: // before that nothing may be written: it may never begin
+				work()
+				cancel() // who takes nothing of it is gone
+			case <-ctx.Done():
+			}
+		})
+	}
+	defer beside.Wait()
+	defer cancel()
+	return listen(ctx)
 }
 
-// beat writes signs of life once the stream has begun, until ctx ends or the client takes nothing any more.
+// tell writes what the guard has to say unasked, until ctx ends or the client takes nothing any more.
+func (s *listening) tell(ctx context.Context, guard *policy.Guard) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-guard.Woken():
+		}
+		var out jsonrpc.Outbox
+		guard.Unasked(&out)
+		guard.Commit(&out)
+		for _, m := range out.ToClient {
+			if s.deliver(transport.Arrival{Message: m}) != nil {
+				return
+			}
+		}
+		for _, work := range out.After {
+			work()
+		}
+	}
+}
+
+// beat writes signs of life until ctx ends or the client takes nothing any more.
 func (s *listening) beat(ctx context.Context) {
 	ticker := time.NewTicker(keepAlive)
 	defer ticker.Stop()
@@ -132,5 +176,5 @@ func (s *listening) beat(ctx context.Context) {
 func (s *listening) alive() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.reply.Started() || s.reply.KeepAlive() == nil
+	return s.reply.KeepAlive() == nil
 }

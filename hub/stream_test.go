@@ -1,11 +1,13 @@
 package hub_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/policy"
 )
 
 // issued makes a gateway take the tokens of an issuer, and returns what issues them: with a subject and an end.
@@ -82,5 +85,70 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 	cancel()
 	if _, err := io.ReadAll(lasts); !errors.Is(err, context.Canceled) {
 		t.Errorf("a stream of a token that has not expired had ended: %v", err)
+	}
+}
+
+// Clients of a server whose rules change hear of it on the streams that they have open, others do not.
+func TestClientsHearOfNewRules(t *testing.T) {
+	const changed = `"method":"notifications/tools/list_changed"`
+	server := serving(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		switch {
+		case r.Method == http.MethodGet:
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		case strings.Contains(body, "subscriptions/listen"):
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, strings.Replace(acknowledge, `"notifications":{}`, `"notifications":{"toolsListChanged":true}`, 1))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		default:
+			answerWith(w, body)
+		}
+	})
+	rules := func(denied ...string) hub.Config {
+		return config(hub.Server{Name: "s", URL: server, Policy: policy.Config{DenyTools: denied}}, hub.Server{Name: "other", URL: server})
+	}
+	g := start(t, rules())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	streams := map[string]*bufio.Reader{}
+	for _, name := range []string{"s", "other"} {
+		session := "Mcp-Session-Id: " + g.sessionAt(name)
+		g.post(name, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session)
+		streams[name+", legacy"] = bufio.NewReader(g.stream(ctx, "GET", "/mcp/"+name, "", session))
+		streams[name+", modern"] = bufio.NewReader(g.stream(ctx, "POST", "/mcp/"+name, listen, listenHeads...))
+	}
+	await := func(name, what string) string {
+		t.Helper()
+		for {
+			line, err := streams[name].ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: %v before %s", name, err, what)
+			}
+			if strings.Contains(line, what) {
+				return line
+			}
+		}
+	}
+	await("s, modern", "acknowledged")
+	await("other, modern", "acknowledged")
+	for _, cfg := range []hub.Config{rules("echo"), rules()} {
+		for range 2 { // the second time nothing changes
+			if err := g.hub.Reload(cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{"s, legacy", "s, modern"} {
+			if got := await(name, changed); strings.Contains(got, `subscriptionId":"l"`) != (name == "s, modern") {
+				t.Errorf("%s is told %q", name, got)
+			}
+		}
+	}
+	g.stop()
+	for name, s := range streams {
+		if rest, err := io.ReadAll(s); err != nil || strings.Contains(string(rest), changed) {
+			t.Errorf("%s is told %q, %v: nothing has changed", name, rest, err)
+		}
 	}
 }

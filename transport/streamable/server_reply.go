@@ -83,6 +83,9 @@ func (r *Reply) End() {
 // Started reports whether anything was written, so that the status cannot be chosen any more.
 func (r *Reply) Started() bool { return r.done || r.streaming }
 
+// Streaming reports whether a stream has begun.
+func (r *Reply) Streaming() bool { return r.streaming }
+
 func (r *Reply) writeBody(status int, a transport.Arrival) error {
 	h := r.W.Header()
 	h["Content-Type"] = jsonType
