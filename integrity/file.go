@@ -101,6 +101,9 @@ func (f *File) read() error {
 }
 
 func readLimited(path string) ([]byte, fs.FileInfo, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%q is no regular file", path) // opening a named pipe would wait for somebody to write
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -127,6 +130,14 @@ func (f *File) lock() (unlock func(), err error) {
 // errSave marks an update that was computed but could not be written.
 var errSave = errors.New("save lock file")
 
+// notSaved says why, and what helps where that is known.
+func notSaved(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w; let the user that mcpx runs as write there, or have somebody pin the server who may (mcpx doctor says how)", errSave, err)
+	}
+	return fmt.Errorf("%w: %w", errSave, err)
+}
+
 // update replaces the file by what change makes of it, under a lock that other processes heed. change gets
 // the file as it is then, not as it was read last, and returns the same content to leave it alone.
 func (f *File) update(change func(*content) (*content, error)) error {
@@ -134,7 +145,7 @@ func (f *File) update(change func(*content) (*content, error)) error {
 	defer f.mu.Unlock()
 	unlock, err := f.lock()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errSave, err)
+		return notSaved(err)
 	}
 	defer unlock()
 	if info, err := os.Stat(f.path); f.stamp == nil || err != nil || !sameStamp(info, f.stamp) {
@@ -156,7 +167,7 @@ func (f *File) update(change func(*content) (*content, error)) error {
 	}
 	stamp, err := replace(f.path, data)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errSave, err)
+		return notSaved(err)
 	}
 	f.content.Store(next)
 	f.stamp = stamp

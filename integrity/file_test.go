@@ -3,6 +3,7 @@ package integrity
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -169,6 +170,18 @@ func TestFirstUseThatCannotBeSavedFails(t *testing.T) {
 	}
 	if _, err := p.Instructions(nil, false); !errors.Is(err, errSave) {
 		t.Errorf("Instructions: %v", err)
+	}
+}
+
+// Who may not write is told what to do: it is read in a client, by somebody who sees nothing else.
+func TestWhoMayNotSaveIsToldWhatToDo(t *testing.T) {
+	for err, want := range map[error]bool{
+		&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}: true,
+		&fs.PathError{Op: "open", Path: "x", Err: fs.ErrInvalid}:    false,
+	} {
+		if got := notSaved(err); !errors.Is(got, errSave) || !errors.Is(got, err) || strings.Contains(got.Error(), "mcpx doctor") != want {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }
 
