@@ -47,6 +47,15 @@ func newCertificates(files TLS, log zerolog.Logger) (*certificates, error) {
 	return c, nil
 }
 
+// Check reports why the files cannot be used, if they cannot; none are fine.
+func (t TLS) Check() error {
+	if t == (TLS{}) {
+		return nil
+	}
+	_, err := newCertificates(t, zerolog.Nop())
+	return err
+}
+
 // config is for http.Server.TLSConfig, to be served with ServeTLS and no file names.
 func (c *certificates) config() *tls.Config {
 	first := c.current.Load().Clone()

@@ -13,7 +13,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Say whether a configuration file is sound, and name everything that is not",
 		Long: `Check reads FILE, or the configuration in use, as it is read at start, and names every problem in it
-with its line and path. Variables must be set and secret files readable, as they must be then.
+with its line and path, what only the hub objects to as well. Variables must be set, and files of secrets and certificates
+readable, as they must be then.
 
 Exit codes: 0 sound, 1 not sound or not readable.`,
 		Example:           "  mcpx check\n  mcpx check --json mcpx.example.yaml",
@@ -40,6 +41,9 @@ type checkReport struct {
 
 func (a *app) check() error {
 	c, err := a.loadConfig()
+	if err == nil {
+		err = c.checkGateway()
+	}
 	if a.json {
 		return a.checkJSON(c, err)
 	}
@@ -53,6 +57,18 @@ func (a *app) check() error {
 	fmt.Fprintf(a.out, "ok: %s, %s (%s)\n", count(len(c.Servers), "server"), count(c.rules(), "rule"), printable(c.Path))
 	for _, name := range c.shadowed() {
 		fmt.Fprintf(a.out, "note: server %s is in shadow mode: what its policy denies is recorded, and passes\n", name)
+	}
+	return nil
+}
+
+// checkGateway reports what the hub alone would object to when it starts.
+func (c *config) checkGateway() error {
+	cfg, _, err := c.gateway()
+	if err != nil {
+		return err
+	}
+	if err := cfg.TLS.Check(); err != nil {
+		return &configError{File: c.Path, Problems: []problem{c.problemAt("tls", err)}}
 	}
 	return nil
 }
