@@ -232,12 +232,13 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var err error
+	sharer := m.sharer(c)
 	switch {
 	case m.cause != nil:
 		err = unreachable(m.cause)
 	case len(m.calls) >= m.opt.MaxFlight || m.queued > mostQueued:
 		err = errFull
-	case m.opt.Shared && c.principal() != "" && m.shares[c.principal()] >= max(1, m.opt.MaxFlight/2):
+	case sharer != "" && m.shares[sharer] >= max(1, m.opt.MaxFlight/2):
 		err = errShare
 	case allowed != nil && !allowed():
 		err = errWithheld
@@ -250,8 +251,8 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 		return err
 	}
 	m.calls[c.id] = c
-	if p := c.principal(); m.opt.Shared && p != "" {
-		m.shares[p]++
+	if sharer != "" {
+		m.shares[sharer]++
 	}
 	m.push(load)
 	return nil
@@ -260,12 +261,20 @@ func (m *mux) begin(c *muxCall, request *jsonrpc.Message, allowed func() bool) e
 // remove takes a call out. m.mu is held.
 func (m *mux) remove(c *muxCall) {
 	delete(m.calls, c.id)
-	p := c.principal()
-	if n := m.shares[p]; n > 1 {
-		m.shares[p] = n - 1
+	sharer := m.sharer(c)
+	if n := m.shares[sharer]; n > 1 {
+		m.shares[sharer] = n - 1
 	} else {
-		delete(m.shares, p)
+		delete(m.shares, sharer)
 	}
+}
+
+// sharer is whose call it is where clients share the server, "" where it is not known or nobody else is there.
+func (m *mux) sharer(c *muxCall) string {
+	if !m.opt.Shared {
+		return ""
+	}
+	return c.principal()
 }
 
 func unreachable(cause error) error {

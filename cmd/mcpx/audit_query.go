@@ -42,8 +42,7 @@ func (q *query) flags(command *cobra.Command) {
 	completeWords(command)
 }
 
-// failed is the outcome that stands for all those with which a request has not been served. Denied is none of them: that is what
-// was wanted.
+// failed is the outcome that stands for all that are failures.
 const failed = "failed"
 
 const outcomeUsage = "ok, tool_error, error, denied, timeout, cancelled or dropped, or failed"
@@ -116,7 +115,7 @@ func is(want, got string) bool { return want == "" || want == got }
 
 func isOutcome(want, got string) bool {
 	if want == failed {
-		return slices.Contains([]string{"tool_error", "error", "timeout", "dropped"}, got)
+		return audit.IsFailure(got)
 	}
 	return is(want, got)
 }

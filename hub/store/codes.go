@@ -32,8 +32,16 @@ var outcomeCodes = map[string]int64{
 	"ok": 1, "tool_error": 2, "error": 3, "denied": 4, "timeout": 5, "cancelled": 6, "dropped": 7,
 }
 
-// failedCodes are the outcomes that are failures. The schema has an index of them.
-var failedCodes = map[int64]bool{2: true, 3: true, 5: true, 7: true}
+// failedCodes are the outcomes that are failures. The schema has an index of them, by these numbers: 2, 3, 5 and 7.
+var failedCodes = func() map[int64]bool {
+	failed := make(map[int64]bool)
+	for outcome, n := range outcomeCodes {
+		if audit.IsFailure(outcome) {
+			failed[n] = true
+		}
+	}
+	return failed
+}()
 
 func code(codes map[string]int64, word string) int64 {
 	if word == "" {

@@ -17,6 +17,16 @@ const (
 	Anomaly   Kind = "anomaly"   // something that should not happen
 )
 
+// IsFailure reports whether an outcome is one with which a request has not been served. Denied is none: that is what was wanted.
+func IsFailure(outcome string) bool {
+	switch outcome {
+	case "tool_error", "error", "timeout", "dropped":
+		return true
+	default:
+		return false
+	}
+}
+
 // An Event is what the caller knows of one event. Members that are zero do not apply and are left out.
 // Nothing is kept after Append returns.
 type Event struct {
