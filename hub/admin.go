@@ -163,7 +163,7 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer a.hub.usage.leave()
-	rec := &recorder{ResponseWriter: w, began: time.Now()}
+	rec := a.hub.newRecorder(w)
 	defer a.hub.count(rec, r)
 	control := http.NewResponseController(w)
 	if r.ContentLength != 0 {

@@ -140,7 +140,7 @@ func (h *Hub) serveLocal(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.usage.leave()
 	s := h.state.Load()
-	rec := &recorder{ResponseWriter: w, began: time.Now()}
+	rec := h.newRecorder(w)
 	defer h.count(rec, r)
 	if r.ContentLength != 0 { // where this is a port, others of this machine can send without an end
 		_ = http.NewResponseController(w).SetReadDeadline(rec.began.Add(bodyPatience)) // net/http can

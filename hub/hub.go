@@ -46,22 +46,23 @@ type Options struct {
 
 // A Hub is one gateway. Its methods may be called beside one another.
 type Hub struct {
-	opt      Options
-	log      zerolog.Logger
-	ctx      context.Context // ends when the hub stops serving
-	stop     context.CancelFunc
-	metrics  *metrics
-	sessions *sessions
-	listens  *sessions     // subscriptions of revision 2026-07-28, which has no sessions but requests without an end
-	usage    *usage        // requests under way
-	served   atomic.Uint64 // requests ever
-	state    atomic.Pointer[state]
-	streams  context.Context // ends when streams without an end have to
-	endAll   context.CancelFunc
-	draining atomic.Bool
-	certs    *certificates // nil without TLS
-	fleet    *fleet        // nil without a store
-	admin    *admin        // nil without a dashboard
+	opt         Options
+	log         zerolog.Logger
+	ctx         context.Context // ends when the hub stops serving
+	stop        context.CancelFunc
+	metrics     *metrics
+	sessions    *sessions
+	listens     *sessions // subscriptions of revision 2026-07-28, which has no sessions but requests without an end
+	usage       *usage    // requests under way
+	undelivered *undelivered
+	served      atomic.Uint64 // requests ever
+	state       atomic.Pointer[state]
+	streams     context.Context // ends when streams without an end have to
+	endAll      context.CancelFunc
+	draining    atomic.Bool
+	certs       *certificates // nil without TLS
+	fleet       *fleet        // nil without a store
+	admin       *admin        // nil without a dashboard
 
 	reloading sync.Mutex // one at a time
 	retiring  sync.WaitGroup
@@ -97,7 +98,7 @@ func New(ctx context.Context, cfg Config, opt Options) (*Hub, error) {
 	if opt.Record == nil {
 		return nil, errors.New("a hub needs an audit log")
 	}
-	h := &Hub{opt: opt, log: opt.Log, metrics: newMetrics(opt.Version), sessions: newSessions(), listens: newSessions(), usage: newUsage()}
+	h := &Hub{opt: opt, log: opt.Log, metrics: newMetrics(opt.Version), sessions: newSessions(), listens: newSessions(), usage: newUsage(), undelivered: newUndelivered()}
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
 	h.streams, h.endAll = context.WithCancel(h.ctx)
 	h.metrics.countSessions(h.sessions.count)

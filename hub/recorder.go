@@ -13,6 +13,13 @@ type recorder struct {
 	method string // of the message, "" for none
 	status int    // 0: nothing was written
 	usage  *usage // that the request has entered; nil: none
+
+	principal   string
+	undelivered *undelivered
+}
+
+func (h *Hub) newRecorder(w http.ResponseWriter) *recorder {
+	return &recorder{ResponseWriter: w, began: time.Now(), undelivered: h.undelivered}
 }
 
 // enter counts the request as one that a server has to be kept for, and leave does not any more: what follows has no end.
@@ -42,7 +49,11 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(b)
+	if len(b) < bigWrite {
+		return r.ResponseWriter.Write(b)
+	}
+	cut := func() { _ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Unix(1, 0)) } // net/http can
+	return r.undelivered.during(r.principal, len(b), cut, func() (int, error) { return r.ResponseWriter.Write(b) })
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.

@@ -194,7 +194,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.usage.leave()
 	h.served.Add(1)
 	s := h.state.Load()
-	rec := &recorder{ResponseWriter: w, began: time.Now()}
+	rec := h.newRecorder(w)
 	defer h.count(rec, r)
 	if r.ContentLength != 0 { // also where the body is never looked at: net/http reads what is left of it
 		_ = http.NewResponseController(w).SetReadDeadline(rec.began.Add(bodyPatience)) // net/http can
@@ -234,7 +234,7 @@ func (h *Hub) serveServer(rec *recorder, r *http.Request, s *state, name string)
 			return
 		}
 		if rec.enter(rt.backend.usage) {
-			rec.server = name
+			rec.server, rec.principal = name, who.Name
 			h.serveRoute(rec, r, rt, who)
 			return
 		}

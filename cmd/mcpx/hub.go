@@ -30,6 +30,9 @@ type hubFlags struct {
 // CPU. $GOGC has the last word.
 const gcPercent = 400
 
+// memoryLimit is where a heap, in bytes, is large enough to be collected often after all. $GOMEMLIMIT has the last word.
+const memoryLimit = 1 << 30
+
 func (a *app) hubCommand() *cobra.Command {
 	var f hubFlags
 	cmd := &cobra.Command{
@@ -90,6 +93,9 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	s, err := a.hubSettings(f)
 	if err != nil {
