@@ -128,9 +128,13 @@ policy, notices when the server changes what it says about its tools, and record
 		add(groupTrust, a.policyCommand(), a.pinsCommand(), a.auditCommand())
 		add(groupWell, a.doctorCommand(), a.checkCommand(), a.healthCommand())
 		add(groupOther, a.configCommand(), a.versionCommand())
+		root.SetHelpCommandGroupID(groupOther)
+		root.SetCompletionCommandGroupID(groupOther)
+		root.InitDefaultHelpCmd()
+		root.InitDefaultCompletionCmd()
+		help, _, _ := root.Find([]string{"help"})
+		help.Args = helpTopics
 	}
-	root.SetHelpCommandGroupID(groupOther)
-	root.SetCompletionCommandGroupID(groupOther)
 	root.SetUsageTemplate(root.UsageTemplate() + rootHelpTail)
 	a.prepare(root)
 	return root

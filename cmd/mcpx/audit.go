@@ -66,7 +66,7 @@ func (a *app) auditTail() *cobra.Command {
 		Short: "Show the last events, and with -f those to come",
 		Long: `Tail shows the last events, one a line: time, what was decided or came of it, server, method and target, and
 why. With --json it prints the events as they stand in the log.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: operands(0, 1),
 		RunE: func(command *cobra.Command, args []string) error {
 			if n < 0 {
 				return fmt.Errorf("-n %d is negative", n)
@@ -133,7 +133,7 @@ means all of tool_error, error, timeout and dropped.`,
 		Example: `  mcpx audit query --decision deny --since 7d
   mcpx audit query --server filesystem --tool 'write_*' --json
   mcpx audit query --kind integrity`,
-		Args: cobra.MaximumNArgs(1),
+		Args: operands(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if limit < 0 {
 				return fmt.Errorf("--limit %d is negative", limit)
@@ -238,7 +238,7 @@ func (a *app) auditExport() *cobra.Command {
 		Long: `Export writes the events for which all given flags hold, see mcpx audit query. JSON lines are written as they
 stand in the log. In CSV a value that a spreadsheet could take for a formula gets a ' in front.`,
 		Example: `  mcpx audit export --format csv --since 30d -o events.csv`,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    operands(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if format != "jsonl" && format != "csv" {
 				return fmt.Errorf("--format %q is unknown: use jsonl or csv", format)

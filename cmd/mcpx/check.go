@@ -18,7 +18,7 @@ readable, as they must be then.
 
 Exit codes: 0 sound, 1 not sound or not readable.`,
 		Example:           "  mcpx check\n  mcpx check --json mcpx.example.yaml",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              operands(0, 1),
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -25,7 +25,7 @@ func (a *app) clientsUndo() *cobra.Command {
 again, it goes one command further back.
 
 Exit codes: 0 done, or nothing to undo; 1 some file could not be put back.`,
-		Args: cobra.NoArgs,
+		Args: operands(0, 0),
 		RunE: func(*cobra.Command, []string) error { return a.undoClients(dryRun, yes) },
 	}
 	command.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "say which files would be put back, and change nothing")

@@ -37,7 +37,7 @@ read: with --print it is only printed.`,
 		Example: `  mcpx dashboard
   mcpx dashboard --print
   mcpx dashboard --hub https://hub.example.com`,
-		Args:              cobra.NoArgs,
+		Args:              operands(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withHub(flag, func(client *uplink.Client, t *hubTarget) error {

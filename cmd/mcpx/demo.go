@@ -29,7 +29,7 @@ Client and server are a program of their own, mock-mcp. Where it does not lie be
 from the source in the folder where you are, or else from the release that this mcpx is.
 
 Exit codes: 0 everything went as told, 1 something did not.`,
-		Args: cobra.NoArgs,
+		Args: operands(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

@@ -23,7 +23,7 @@ anything answers.
 
 Exit codes: 0 all is well, 1 something has to be done.`,
 		Example: "  mcpx doctor\n  mcpx doctor --json",
-		Args:    cobra.NoArgs,
+		Args:    operands(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
 	}
 }

@@ -36,7 +36,7 @@ also probes every server.
 
 Exit codes: 0 the answer is a success, 1 it is not or there is none.`,
 		Example: "  mcpx health -c mcpx.yaml\n  mcpx health --url http://127.0.0.1:8080/readyz",
-		Args:    cobra.NoArgs,
+		Args:    operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()

@@ -46,7 +46,7 @@ the line of its log, and flaw is there if the chain is not whole at this place.`
   mcpx hub events --kind integrity --json
   mcpx hub events --outcome failed --client claude-code --since 24h
   mcpx hub events --trace 4bf92f3577b34da6a3ce929d0e0e4736`,
-		Args:              cobra.NoArgs,
+		Args:              operands(0, 0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if q.events < 1 || q.events > maxShown {

@@ -35,7 +35,7 @@ func (a *app) hubRevoke() *cobra.Command {
 		Long: `Revoke denies a tool to all who use the hub: running wrappers refuse it within a second, those that start later within a second
 as well, or from their start if the hub had told this machine before, also offline. It needs no restart and changes no configuration. What policies and pins say is not touched.`,
 		Example:           `  mcpx hub revoke filesystem write_file --reason "CVE-2026-12345"`,
-		Args:              cobra.ExactArgs(2),
+		Args:              operands(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withHub(flag, func(client *uplink.Client, t *hubTarget) error {
@@ -101,7 +101,7 @@ func (a *app) hubRestore() *cobra.Command {
 		Use:               "restore SERVER TOOL",
 		Short:             "Give a revoked tool back",
 		Long:              `Restore ends a revocation. The tool is then judged by policies and pins again, as before.`,
-		Args:              cobra.ExactArgs(2),
+		Args:              operands(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withHub(flag, func(client *uplink.Client, t *hubTarget) error {
@@ -136,7 +136,7 @@ func (a *app) hubRevoked() *cobra.Command {
 	command := &cobra.Command{
 		Use:               "revoked [SERVER]",
 		Short:             "List the tools that are revoked",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              operands(0, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			server := ""

@@ -26,7 +26,7 @@ func (a *app) hubStatus() *cobra.Command {
 		Long: `Status asks the hub who it is and whom it takes us for. To administrators (the hub's own user, and tokens that were made
 with --admin) it also shows the wrappers that are alive, what is wrong with the records that they send, and which
 definitions wait for approval.`,
-		Args: cobra.NoArgs,
+		Args: operands(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withHub(flag, func(client *uplink.Client, t *hubTarget) error {
 				report, err := askStatus(c.Context(), client, t)

@@ -51,7 +51,7 @@ stderr, with the hub's key: by it the machine makes sure that it speaks to this 
 		Example: `  mcpx hub token create --name alice --expires 90d
   mcpx hub token create --name ci --server 'github*' --url https://hub.example.com > token
   mcpx hub token create --name boss --admin`,
-		Args: cobra.NoArgs,
+		Args: operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenCreate(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
@@ -72,7 +72,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the tokens of this hub, without their secrets",
-		Args:  cobra.NoArgs,
+		Args:  operands(0, 0),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.tokenList(cmd.Context()) },
 	}
 }
@@ -81,7 +81,7 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "revoke NAME",
 		Short:             "Make a token useless, at once",
-		Args:              cobra.ExactArgs(1),
+		Args:              operands(1, 1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.tokenRevoke(cmd.Context(), args[0]) },
 		ValidArgsFunction: a.completeTokens,
 	}

@@ -97,7 +97,7 @@ func (a *app) logoutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "logout",
 		Short: "Forget the hub of `mcpx login`, and its token",
-		Args:  cobra.NoArgs,
+		Args:  operands(0, 0),
 		RunE:  func(*cobra.Command, []string) error { return a.logout() },
 	}
 }

@@ -32,14 +32,17 @@ const (
 // then the user's own. A file that is named must exist; "" means that there is none.
 func (a *app) findConfig() (string, error) {
 	for _, named := range []struct{ path, by string }{
-		{a.configPath, "--config"},
-		{os.Getenv(configVariable), "$" + configVariable},
+		{a.configPath, ""},
+		{os.Getenv(configVariable), " that $" + configVariable + " names"},
 	} {
 		if named.path == "" {
 			continue
 		}
 		if _, err := os.Stat(named.path); err != nil {
-			return "", fmt.Errorf("read the configuration that %s names: %w", named.by, err)
+			if path, ok := errors.AsType[*fs.PathError](err); ok {
+				err = path.Err
+			}
+			return "", fmt.Errorf("read the configuration %q%s: %w", named.path, named.by, err)
 		}
 		return named.path, nil
 	}

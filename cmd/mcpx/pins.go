@@ -48,7 +48,7 @@ func (a *app) pinsList() *cobra.Command {
 
 With --hub it shows those that the hub has approved, and those that wrappers have seen since: new where none is approved,
 changed, or outdated where some still see one that another has replaced.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              operands(0, 1),
 		ValidArgsFunction: a.completePins,
 		RunE: func(c *cobra.Command, args []string) error {
 			if hub.given() {
@@ -170,7 +170,7 @@ func (a *app) pinsReset() *cobra.Command {
 		Long: `Reset forgets the pins of tools, and what waits for review under their names. When they are seen next they
 are new tools, for which new_tools decides. Without a TOOL it forgets the whole server: what it lists next
 is trusted and pinned as on the first day.`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              operands(1, many),
 		ValidArgsFunction: a.completePins,
 		RunE: func(_ *cobra.Command, args []string) error {
 			pick.all = !pick.any(args[1:])

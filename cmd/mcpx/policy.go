@@ -44,7 +44,7 @@ Exit codes: 0 allowed, 10 denied, 1 failed, 2 the command line is wrong.`,
 		Example: `  mcpx policy explain --server filesystem --tool read_file --args '{"path":"/data/../etc/passwd"}'
   mcpx policy explain --server filesystem --tool write_file --client ci-bot --json
   mcpx policy explain --server filesystem --resource file:///data/notes.txt`,
-		Args: cobra.NoArgs,
+		Args: operands(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("args") {
 				q.args = ""

@@ -45,7 +45,7 @@ Exit codes: 0; 10 something changes or stays undecided, with --fail-on-change; 3
 --fail-on-change; 1 failed; 2 the command line is wrong.`,
 		Example: `  mcpx policy test --replay ~/.local/state/mcpx/audit new.yaml
   mcpx policy test --hub local --since 7d --fail-on-change new.yaml`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              operands(0, 1),
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(r.log) == 0 && r.hub == "" {

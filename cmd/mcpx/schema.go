@@ -26,7 +26,7 @@ it completes and explains keys and underlines mistakes while you type. Most find
 
 The schema holds the shape of a file. Whether its parts fit each other is what ` + "`mcpx check`" + ` says.`,
 		Example: "  mcpx config schema > mcpx.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    operands(0, 0),
 		RunE:    func(*cobra.Command, []string) error { return a.printJSON(configSchema()) },
 	})
 	return cmd

@@ -47,7 +47,7 @@ func parseSize(s string) (int64, error) {
 	if n := int64(number * unit); n > 0 {
 		return n, nil
 	}
-	return 0, fmt.Errorf("%q must be more than zero: leave the key out for the default", s)
+	return 0, fmt.Errorf("%q must be more than zero; leave it out for the default", s)
 }
 
 // parseDuration reads what [time.ParseDuration] does, and days and weeks: "30d", "1d12h".
@@ -70,7 +70,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is too long", s)
 	}
 	if total < 1 {
-		return 0, errors.New("a duration must be more than zero: leave the key out for the default")
+		return 0, errors.New("a duration must be more than zero; leave it out for the default")
 	}
 	return time.Duration(total), nil
 }
