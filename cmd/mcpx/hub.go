@@ -135,7 +135,10 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 		return errors.Join(err, service.close())
 	}
 	err = serveHub(ctx, gateway, s, watch, hangups)
-	return errors.Join(err, service.close())
+	if err = errors.Join(err, service.close()); err == nil {
+		s.log.Info().Msg("mcpx hub has stopped")
+	}
+	return err
 }
 
 // A gateway is what runs here of [hub.Hub].
@@ -147,6 +150,9 @@ type gateway interface {
 
 // serveHub serves, and reloads meanwhile.
 func serveHub(ctx context.Context, g gateway, s *hubSettings, watch *fileWatch, hangups <-chan os.Signal) error {
+	defer context.AfterFunc(ctx, func() {
+		s.log.Info().Msg("mcpx hub is stopping when what is under way has ended; a second signal ends it at once")
+	})()
 	ctx, cancel := context.WithCancel(ctx)
 	changes := make(chan struct{})
 	var running sync.WaitGroup
