@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"strings"
 )
 
 // An Engine decides by the rules of one server for one client. It is safe for concurrent use.
@@ -97,25 +96,30 @@ func compileLayer(l Layer) (*layer, error) {
 	if out.toolRules, err = compileToolRules(at+"tool_rules", c.ToolRules); err != nil {
 		return nil, err
 	}
-	out.tools.twins, out.prompts.twins = newTwins(), newTwins()
-	out.prompts.addTwins(c.AllowPrompts, c.DenyPrompts)
-	out.tools.addTwins(c.AllowTools, c.DenyTools)
+	out.tools.twins, out.prompts.twins, out.resources.twins = newTwins(nameSyntax), newTwins(nameSyntax), newTwins(uriSyntax)
+	out.prompts.addTwins(c.AllowPrompts, c.DenyPrompts, nameGlob)
+	out.tools.addTwins(c.AllowTools, c.DenyTools, nameGlob)
+	out.resources.addTwins(c.AllowResources, c.DenyResources, compileURIGlob)
 	for _, r := range out.toolRules {
-		out.tools.twins.add(r.glob, strings.TrimPrefix(r.path, at+"tool_rules."), r.path, true)
+		out.tools.twins.add(r.glob, r.path, true)
 	}
 	return out, nil
 }
 
 // addTwins makes the names of both lists known to the twins, those of the deny list first.
-func (t *targets) addTwins(allowed, denied []string) {
+func (t *targets) addTwins(allowed, denied []string, compile func(string) (*glob, error)) {
 	for i, pattern := range denied {
-		if g, err := nameGlob(pattern); err == nil {
-			t.twins.add(g, pattern, t.deny.rules[i], true)
+		if g, err := compile(pattern); err == nil {
+			t.twins.add(g, t.deny.rules[i], true)
 		}
 	}
 	for i, pattern := range allowed {
-		if g, err := nameGlob(pattern); err == nil {
-			t.twins.add(g, pattern, t.allow.rules[i], false)
+		switch g, err := compile(pattern); {
+		case err != nil:
+		case t.twins.syntax == uriSyntax: // other files are other files, as long as none of them is denied
+			t.twins.spell(g)
+		default:
+			t.twins.add(g, t.allow.rules[i], false)
 		}
 	}
 }

@@ -106,6 +106,35 @@ func TestTwinsOfRuledNamesDenied(t *testing.T) {
 	}
 }
 
+// A file system that does not tell case apart opens the denied file under other names as well.
+func TestTwinsOfDeniedFilesDenied(t *testing.T) {
+	keys := Config{DenyResources: []string{"file:///home/ann/.ssh/**", "file:///home/ann/%C3%A9t%C3%A9.txt", "https://x.example/Private/**"}}
+	for _, row := range []struct {
+		name   string
+		server Config
+		uri    string
+		want   string
+	}{
+		{"as it is", keys, "file:///home/ann/.ssh/id", "-policy.deny_resources[0]"},
+		{"case", keys, "file:///home/ann/.SSH/id", "-policy.deny_resources[0]"},
+		{"case above it", keys, "file:///Home/Ann/.ssh/deep/id", "-policy.deny_resources[0]"},
+		{"long s", keys, "file:///home/ann/.s%C5%BFh/id", "-policy.deny_resources[0]"},
+		{"accents apart (NFD)", keys, "file:///home/ann/e%CC%81te%CC%81.txt", "-policy.deny_resources[1]"},
+		{"a zero-width character", keys, "file:///home/ann/.ssh%E2%80%8B/id", "-name"},
+		{"too long to be compared", keys, "file:///home/ann/.SSH/" + strings.Repeat("x", maxFold), "-policy.deny_resources[0]"},
+		{"another file", keys, "file:///home/ann/.ssh2/id", "+default"},
+		{"another scheme", keys, "https://x.example/private/a", "+default"},
+		{"spelled out", Config{DenyResources: []string{"file:///a/x"}, AllowResources: []string{"file:///a/X", "file:///b/**"}}, "file:///a/X", "+policy.allow_resources[0]"},
+		{"twin of an allowed file", Config{AllowResources: []string{"file:///a/X", "file:///a/**"}}, "file:///a/x", "+policy.allow_resources[1]"},
+		{"a set speaks about case", Config{DenyResources: []string{"file:///a/[A-Z]*"}}, "file:///a/x", "+default"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			wantDecision(t, mustCompile(t, row.server).Resource([]byte(row.uri)), row.want)
+		})
+	}
+	wantDecision(t, mustCompile(t, keys).Template([]byte("file:///home/ann/.SSH/{name}")), "-policy.deny_resources[0]")
+}
+
 func TestCall(t *testing.T) {
 	query := Config{ToolRules: map[string]ToolRule{
 		"query": {Args: map[string]Constraint{"sql": {Regex: new("^SELECT "), Required: true}}},

@@ -22,6 +22,7 @@ const (
 
 // A glob is a compiled pattern. Most patterns need no automaton: they are texts with stars between them.
 type glob struct {
+	text    string         // the pattern
 	parts   []string       // the texts between stars that pass over anything; one part: no star
 	re      *regexp.Regexp // every other pattern
 	classes bool           // the pattern holds a set such as [a-z]
@@ -73,13 +74,13 @@ func compileGlob(pattern string, s syntax) (*glob, error) {
 		return nil, err
 	}
 	if !t.automaton {
-		return &glob{parts: append(t.parts, t.part.String())}, nil
+		return &glob{text: pattern, parts: append(t.parts, t.part.String())}, nil
 	}
 	re, err := regexp.Compile(`\A(?s:` + t.expr.String() + `)\z`)
 	if err != nil {
 		return nil, errors.New("is not a pattern")
 	}
-	return &glob{re: re, classes: t.classes}, nil
+	return &glob{text: pattern, re: re, classes: t.classes}, nil
 }
 
 // A translator turns one pattern into a regular expression and, as long as that will do, into parts.

@@ -59,7 +59,7 @@ func nameGlob(pattern string) (*glob, error) { return compileGlob(pattern, nameS
 type targets struct {
 	path        string // "policy.allow_tools", for names that no entry allows
 	allow, deny patterns
-	twins       *twins // nil for URIs, which have one spelling
+	twins       *twins
 }
 
 func compileTargets(allowPath, denyPath string, allowed, denied []string, compile func(string) (*glob, error)) (targets, error) {
@@ -95,9 +95,11 @@ func (t *targets) judge(kind string, name []byte, tr *Trace) Decision {
 // twins finds names that fold to a ruled one without being it. A server that compares names loosely would take
 // them for the ruled name.
 type twins struct {
-	named map[string]struct{} // names that the layer spells out; each is judged as itself
-	keys  map[string]string   // fold of a name → rule
-	globs []foldedGlob        // of deny lists and tool rules
+	prefix string              // names that do not begin so have none
+	syntax syntax              // of globs
+	named  map[string]struct{} // names that the layer spells out; each is judged as itself
+	keys   map[string]string   // fold of a name → rule
+	globs  []foldedGlob        // of deny lists and tool rules
 }
 
 type foldedGlob struct {
@@ -105,13 +107,21 @@ type foldedGlob struct {
 	rule            string
 }
 
-func newTwins() *twins { return &twins{named: map[string]struct{}{}, keys: map[string]string{}} }
+// newTwins returns no twins. Of URIs those of files have some: what a server opens may be on a file system that does not tell case
+// apart (macOS, Windows), and all other schemes are the server's own business.
+func newTwins(s syntax) *twins {
+	t := &twins{syntax: s, named: map[string]struct{}{}, keys: map[string]string{}}
+	if s == uriSyntax {
+		t.prefix = "file:"
+	}
+	return t
+}
 
 // add makes the twins of a pattern known. Globs of allow lists have none: what they do not match is denied
 // anyway, and what another entry matches is meant. A glob with a set such as [A-Z] is about case; it has none.
-func (t *twins) add(g *glob, pattern, rule string, globs bool) {
+func (t *twins) add(g *glob, rule string, globs bool) {
 	if g.exact() {
-		t.named[g.parts[0]] = struct{}{}
+		t.spell(g)
 		if key := foldString(g.parts[0]); t.keys[key] == "" {
 			t.keys[key] = rule
 		}
@@ -120,19 +130,29 @@ func (t *twins) add(g *glob, pattern, rule string, globs bool) {
 	if !globs || g.classes {
 		return
 	}
-	folded, err := compileGlob(foldString(pattern), nameSyntax)
+	folded, err := compileGlob(foldString(g.text), t.syntax)
 	if err == nil {
 		t.globs = append(t.globs, foldedGlob{g, folded, rule})
 	}
 }
 
+// spell makes a name known that is judged as itself, whatever it is a twin of.
+func (t *twins) spell(g *glob) {
+	if g.exact() {
+		t.named[g.parts[0]] = struct{}{}
+	}
+}
+
 // of returns the rule whose name or pattern a name is a twin of, "" if there is none.
 func (t *twins) of(name []byte) string {
-	if t == nil || len(t.keys)+len(t.globs) == 0 {
+	if len(t.keys)+len(t.globs) == 0 || !bytes.HasPrefix(name, []byte(t.prefix)) {
 		return ""
 	}
 	if _, ok := t.named[string(name)]; ok {
 		return ""
+	}
+	if len(name) > maxFold && t.syntax == uriSyntax && len(t.globs) > 0 { // longer than nearly all systems take, and not compared
+		return t.globs[0].rule
 	}
 	var buf [128]byte
 	key := fold(buf[:0], name)
