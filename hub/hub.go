@@ -52,9 +52,9 @@ type Hub struct {
 	stop        context.CancelFunc
 	metrics     *metrics
 	sessions    *sessions
-	listens     *sessions // subscriptions of revision 2026-07-28, which has no sessions but requests without an end
-	usage       *usage    // requests under way
-	undelivered *undelivered
+	listens     *sessions     // subscriptions of revision 2026-07-28, which has no sessions but requests without an end
+	usage       *usage        // requests under way
+	undelivered *undelivered  // answers on their way to clients
 	served      atomic.Uint64 // requests ever
 	state       atomic.Pointer[state]
 	streams     context.Context // ends when streams without an end have to
