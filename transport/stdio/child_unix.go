@@ -85,19 +85,33 @@ func forkExec(l launch) (pid int, err error) {
 // a process that got the leader's number later.
 func (g *group) reap() Exit {
 	awaitExit(g.leader)
+	for {
+		if exit, ended := g.tryReap(); ended {
+			return exit
+		}
+		time.Sleep(reapEvery) // the system could not tell us when
+	}
+}
+
+// reapEvery is how often is looked whether a leader has ended where awaitExit could not wait, such as for want of descriptors.
+const reapEvery = 50 * time.Millisecond
+
+// tryReap reaps the leader if it has ended. It does not wait, for signal needs mu.
+func (g *group) tryReap() (exit Exit, ended bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gone = true
 	var status syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(g.leader, &status, 0, nil)
-		if err == nil {
-			return exitOf(status)
-		}
-		if err != syscall.EINTR {
-			return Exit{Code: 255, text: "exit status unknown: " + err.Error()}
-		}
+	pid, err := syscall.Wait4(g.leader, &status, syscall.WNOHANG, nil)
+	switch {
+	case err == syscall.EINTR, err == nil && pid != g.leader:
+		return Exit{}, false
+	case err != nil:
+		exit = Exit{Code: 255, text: "exit status unknown: " + err.Error()}
+	default:
+		exit = exitOf(status)
 	}
+	g.gone = true
+	return exit, true
 }
 
 func (g *group) pid() int { return g.leader }
