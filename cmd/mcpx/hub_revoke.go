@@ -32,8 +32,9 @@ func (a *app) hubRevoke() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "revoke SERVER TOOL",
 		Short: "Take a tool away from everybody, at once",
-		Long: `Revoke denies a tool to all who use the hub: running wrappers refuse it within a second, those that start later within a second
-as well, or from their start if the hub had told this machine before, also offline. It needs no restart and changes no configuration. What policies and pins say is not touched.`,
+		Long: `Revoke denies a tool to all who use the hub: running wrappers refuse it within a second and tell their clients to list again,
+those that start later refuse it within a second as well, or from their start if the hub had told this machine before, also
+offline. It needs no restart and changes no configuration. What policies and pins say is not touched.`,
 		Example:           `  mcpx hub revoke filesystem write_file --reason "CVE-2026-12345"`,
 		Args:              operands(2, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,

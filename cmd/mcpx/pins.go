@@ -112,7 +112,8 @@ func (a *app) pinsApprove() *cobra.Command {
 		Short: "Make what the server says now the pin",
 		Long: `Approve pins the changed or new definitions that wait for review, and forgets the pins of tools that were
 removed. It prints what it approved. A tool that is as pinned is marked as approved by a person, which also
-lets it pass where another server has a tool of its name and shadowed_tools is enforce.
+lets it pass where another server has a tool of its name and shadowed_tools is enforce. Running wrappers let it pass
+from now on, and tell their clients to list again.
 
 What waits is what wrappers have seen. With a COMMAND, approve starts that server, lists it and stops it, and
 approves what it says at this moment; SERVER need not be known yet. So a lock file can be made, reviewed and
