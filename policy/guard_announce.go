@@ -91,6 +91,7 @@ func (g *Guard) acknowledged(m *jsonrpc.Message) {
 	defer g.mu.Unlock()
 	if c := g.fromCli.get(id.Key()); c != nil && c.method.Target == SubscriptionsTarget {
 		c.announces = subscribed(m.Field(jsonrpc.Notifications))
+		g.recheckSoon()
 	}
 }
 
@@ -112,13 +113,22 @@ func (g *Guard) withhold(list List, names []string) {
 	g.recheckSoon()
 }
 
-// recheckSoon sets the timer where there is something to look at. g.mu is held.
+// recheckSoon sets the timer where there is something to look at, and somebody to tell. g.mu is held.
 func (g *Guard) recheckSoon() {
 	for _, names := range g.withheld {
-		if len(names) > 0 && g.recheck == nil && !g.ended {
+		if len(names) > 0 && g.recheck == nil && !g.ended && g.announcing() {
 			g.recheck = time.AfterFunc(recheckEvery, g.lookAgain)
 		}
 	}
+}
+
+// announcing reports whether the client is to be told of any change. g.mu is held.
+func (g *Guard) announcing() bool {
+	set := g.peers.announces
+	for c := range g.fromCli.all {
+		set |= c.announces
+	}
+	return set != 0
 }
 
 // lookAgain tells the client to list again if something that was withheld is not withheld any more.

@@ -111,3 +111,34 @@ func TestApprovalWakes(t *testing.T) {
 		l.g.Ended(io.EOF, &out) // and the timer with it, or the bubble would not end
 	})
 }
+
+// Where nobody is to be told of changes, nobody looks for them; who subscribes later is told.
+func TestNothingIsLookedForInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"}, func(opt *policy.GuardOptions) { opt.Announces = true })
+		const list = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+		for _, says := range []string{"x", "y"} {
+			l.say(l.g.FromClient, list)
+			l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","description":"`+says+`","inputSchema":{"type":"object"}}]}}`)
+		}
+		theirs, err := integrity.Open(l.pins.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Approve("s"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-l.g.Woken():
+			t.Error("woken, but nobody is to be told")
+		case <-time.After(time.Hour):
+		}
+		l.say(l.g.FromClient, sub)
+		l.say(l.g.FromServer, subAck)
+		select {
+		case <-l.g.Woken():
+		case <-time.After(2 * time.Second):
+			t.Error("the approval is not told to who has subscribed since")
+		}
+	})
+}
