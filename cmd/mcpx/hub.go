@@ -134,6 +134,9 @@ func (a *app) hub(ctx context.Context, f hubFlags) error {
 	if err != nil {
 		return errors.Join(err, service.close())
 	}
+	defer context.AfterFunc(ctx, func() {
+		s.log.Info().Msg("mcpx hub is stopping when what is under way has ended; a second signal ends it at once")
+	})()
 	err = serveHub(ctx, gateway, s, watch, hangups)
 	if err = errors.Join(err, service.close()); err == nil {
 		s.log.Info().Msg("mcpx hub has stopped")
@@ -150,9 +153,6 @@ type gateway interface {
 
 // serveHub serves, and reloads meanwhile.
 func serveHub(ctx context.Context, g gateway, s *hubSettings, watch *fileWatch, hangups <-chan os.Signal) error {
-	defer context.AfterFunc(ctx, func() {
-		s.log.Info().Msg("mcpx hub is stopping when what is under way has ended; a second signal ends it at once")
-	})()
 	ctx, cancel := context.WithCancel(ctx)
 	changes := make(chan struct{})
 	var running sync.WaitGroup

@@ -89,7 +89,7 @@ func (g *group) reap() Exit {
 		if exit, ended := g.tryReap(); ended {
 			return exit
 		}
-		time.Sleep(reapEvery) // the system could not tell us when
+		<-time.After(reapEvery) // the system could not tell us when
 	}
 }
 
