@@ -193,11 +193,11 @@ func (h *Hub) Refused() { h.metrics.reload(false) }
 // rule has the messages of all sessions judged by a new state. Clients of servers where that makes a difference are told to
 // list again.
 func (h *Hub) rule(old, next *state) {
+	overrides := !reflect.DeepEqual(old.cfg.Clients, next.cfg.Clients)
 	changed := make(map[string]bool)
 	for name, rt := range next.routes {
 		before := old.route(name)
-		changed[name] = before == nil || !reflect.DeepEqual(before.cfg, rt.cfg) || !reflect.DeepEqual(old.cfg.Clients, next.cfg.Clients) ||
-			!reflect.DeepEqual(old.rulings[name], next.rulings[name])
+		changed[name] = overrides || before == nil || !reflect.DeepEqual(before.cfg, rt.cfg) || !reflect.DeepEqual(old.rulings[name], next.rulings[name])
 	}
 	follow := func(s *session) {
 		next.rule(s)

@@ -104,7 +104,7 @@ func (p *post) listen(ctx context.Context, guard *policy.Guard, link *transport.
 	ctx, cancel := lasting(ctx, p.expires)
 	defer cancel()
 	out := newListening(&p.reply, p.deliver)
-	p.finish(out.during(ctx, guard, func(ctx context.Context) error {
+	p.finish(out.during(ctx, link, func(ctx context.Context) error {
 		return link.Exchange(ctx, &p.in.Message, out.deliver)
 	}))
 }

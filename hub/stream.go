@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rohitgs28/mcpx/hub/auth"
-	"github.com/rohitgs28/mcpx/policy"
 	"github.com/rohitgs28/mcpx/transport"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 	"github.com/rohitgs28/mcpx/transport/streamable"
@@ -27,13 +26,13 @@ func (h *Hub) serveStream(w *recorder, r *http.Request, rt *route, who auth.Prin
 	defer s.leave()
 	w.leave()
 	ctx, cancel := lasting(r.Context(), who.Expires)
+	defer cancel()
 	defer context.AfterFunc(h.streams, cancel)()
 	reply := streamable.Reply{W: w, Stream: true}
 	out := newListening(&reply, reply.Deliver)
-	err := out.during(ctx, s.guard, func(ctx context.Context) error {
+	err := out.during(ctx, s.link, func(ctx context.Context) error {
 		return s.link.Listen(ctx, r.Header.Get("Last-Event-Id"), out.deliver)
 	})
-	cancel()
 	if err != nil && !reply.Started() {
 		h.noStream(w, err)
 	}
@@ -117,10 +116,10 @@ func (s *listening) deliver(a transport.Arrival) error {
 }
 
 // during runs what brings the server's words, with signs of life and the gateway's own words beside it.
-func (s *listening) during(ctx context.Context, guard *policy.Guard, listen func(context.Context) error) error {
+func (s *listening) during(ctx context.Context, link *transport.Link, listen func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	for _, work := range []func(){func() { s.beat(ctx) }, func() { s.tell(ctx, guard) }} {
+	for _, work := range []func(){func() { s.beat(ctx) }, func() { link.Tell(ctx, s.deliver) }} {
 		beside.Go(func() {
 			select {
 			case <-s.begun: // before that nothing may be written: it may never begin
@@ -133,28 +132,6 @@ func (s *listening) during(ctx context.Context, guard *policy.Guard, listen func
 	defer beside.Wait()
 	defer cancel()
 	return listen(ctx)
-}
-
-// tell writes what the guard has to say unasked, until ctx ends or the client takes nothing any more.
-func (s *listening) tell(ctx context.Context, guard *policy.Guard) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-guard.Woken():
-		}
-		var out jsonrpc.Outbox
-		guard.Unasked(&out)
-		guard.Commit(&out)
-		for _, m := range out.ToClient {
-			if s.deliver(transport.Arrival{Message: m}) != nil {
-				return
-			}
-		}
-		for _, work := range out.After {
-			work()
-		}
-	}
 }
 
 // beat writes signs of life until ctx ends or the client takes nothing any more.

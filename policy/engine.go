@@ -81,13 +81,13 @@ func compileLayer(l Layer) (*layer, error) {
 	at := l.Label + "."
 	out := &layer{label: l.Label, rules: c.hasRules(), readOnly: c.ReadOnly, readRule: at + "read_only", requests: c.ServerRequests}
 	var err error
-	if out.tools, err = compileTargets(at+"allow_tools", at+"deny_tools", c.AllowTools, c.DenyTools, nameGlob); err != nil {
+	if out.tools, err = compileTargets(at+"allow_tools", at+"deny_tools", c.AllowTools, c.DenyTools, nameSyntax); err != nil {
 		return nil, err
 	}
-	if out.prompts, err = compileTargets(at+"allow_prompts", at+"deny_prompts", c.AllowPrompts, c.DenyPrompts, nameGlob); err != nil {
+	if out.prompts, err = compileTargets(at+"allow_prompts", at+"deny_prompts", c.AllowPrompts, c.DenyPrompts, nameSyntax); err != nil {
 		return nil, err
 	}
-	if out.resources, err = compileTargets(at+"allow_resources", at+"deny_resources", c.AllowResources, c.DenyResources, compileURIGlob); err != nil {
+	if out.resources, err = compileTargets(at+"allow_resources", at+"deny_resources", c.AllowResources, c.DenyResources, uriSyntax); err != nil {
 		return nil, err
 	}
 	if out.methods, err = compilePatterns(at+"allow_methods", c.AllowMethods, nameGlob); err != nil {
@@ -96,32 +96,10 @@ func compileLayer(l Layer) (*layer, error) {
 	if out.toolRules, err = compileToolRules(at+"tool_rules", c.ToolRules); err != nil {
 		return nil, err
 	}
-	out.tools.twins, out.prompts.twins, out.resources.twins = newTwins(nameSyntax), newTwins(nameSyntax), newTwins(uriSyntax)
-	out.prompts.addTwins(c.AllowPrompts, c.DenyPrompts, nameGlob)
-	out.tools.addTwins(c.AllowTools, c.DenyTools, nameGlob)
-	out.resources.addTwins(c.AllowResources, c.DenyResources, compileURIGlob)
 	for _, r := range out.toolRules {
 		out.tools.twins.add(r.glob, r.path, true)
 	}
 	return out, nil
-}
-
-// addTwins makes the names of both lists known to the twins, those of the deny list first.
-func (t *targets) addTwins(allowed, denied []string, compile func(string) (*glob, error)) {
-	for i, pattern := range denied {
-		if g, err := compile(pattern); err == nil {
-			t.twins.add(g, t.deny.rules[i], true)
-		}
-	}
-	for i, pattern := range allowed {
-		switch g, err := compile(pattern); {
-		case err != nil:
-		case t.twins.syntax == uriSyntax: // other files are other files, as long as none of them is denied
-			t.twins.spell(g)
-		default:
-			t.twins.add(g, t.allow.rules[i], false)
-		}
-	}
 }
 
 // HasRules reports whether anything is restricted. Without rules every well-formed message passes.

@@ -70,9 +70,9 @@ func (g *Guard) Unasked(out *jsonrpc.Outbox) {
 		out.ToClient = g.peers.announces.announce(out.ToClient, nil)
 	}
 	for c := range g.fromCli.all {
-		if c.announces != 0 && !c.cancelled {
+		if c.changes != 0 && !c.cancelled {
 			meta := append([]byte(`{"_meta":{"io.modelcontextprotocol/subscriptionId":`), c.id.Token()...)
-			out.ToClient = c.announces.announce(out.ToClient, append(meta, `}}`...))
+			out.ToClient = c.changes.announce(out.ToClient, append(meta, `}}`...))
 		}
 	}
 	g.mu.Unlock()
@@ -90,7 +90,7 @@ func (g *Guard) acknowledged(m *jsonrpc.Message) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c := g.fromCli.get(id.Key()); c != nil && c.method.Target == SubscriptionsTarget {
-		c.announces = subscribed(m.Field(jsonrpc.Notifications))
+		c.changes = subscribed(m.Field(jsonrpc.Notifications))
 		g.recheckSoon()
 	}
 }
@@ -126,7 +126,7 @@ func (g *Guard) recheckSoon() {
 func (g *Guard) announcing() bool {
 	set := g.peers.announces
 	for c := range g.fromCli.all {
-		set |= c.announces
+		set |= c.changes
 	}
 	return set != 0
 }

@@ -10,25 +10,25 @@ import (
 
 // A call is one request that is in flight, in either direction.
 type call struct {
-	id        jsonrpc.ID // its memory is idText
-	idText    []byte
-	key       jsonrpc.Key
-	name      string    // the method as it was sent
-	method    Method    // what the protocol says of it
-	target    []byte    // decoded; owns its memory
-	trace     []byte    // id of the trace that it belongs to; empty: none is known
-	span      Span      // nil: nobody wants one, or it has ended
-	judged    *Decision // what the rules said of it, while it is held back or its span is open; nil: nobody asks
-	modern    bool
-	start     time.Time
-	bytesIn   int
-	walk      *integrity.Walk  // a list: the walk that this page belongs to
-	doubts    int              // of its survey when the walk began; -1: the walk verifies nothing
-	announces changeSet        // a subscription: what the server has acknowledged
-	prompt    bool             // a completion for a prompt
-	own       bool             // our own, made for a survey
-	message   *jsonrpc.Message // held back until a survey is done; a copy
-	args      []byte           // raw arguments, as long as the message lives
+	id      jsonrpc.ID // its memory is idText
+	idText  []byte
+	key     jsonrpc.Key
+	name    string    // the method as it was sent
+	method  Method    // what the protocol says of it
+	target  []byte    // decoded; owns its memory
+	trace   []byte    // id of the trace that it belongs to; empty: none is known
+	span    Span      // nil: nobody wants one, or it has ended
+	judged  *Decision // what the rules said of it, while it is held back or its span is open; nil: nobody asks
+	modern  bool
+	start   time.Time
+	bytesIn int
+	walk    *integrity.Walk  // a list: the walk that this page belongs to
+	doubts  int              // of its survey when the walk began; -1: the walk verifies nothing
+	changes changeSet        // a subscription: what the server has acknowledged
+	prompt  bool             // a completion for a prompt
+	own     bool             // our own, made for a survey
+	message *jsonrpc.Message // held back until a survey is done; a copy
+	args    []byte           // raw arguments, as long as the message lives
 
 	late chan []byte // of large arguments: what the audit log says of them, once that is known; nil otherwise
 

@@ -9,6 +9,7 @@ import (
 type patterns struct {
 	exact map[string]int // text → index
 	globs []indexedGlob
+	all   []*glob  // index → entry
 	rules []string // index → path of the entry
 }
 
@@ -24,6 +25,7 @@ func compilePatterns(path string, list []string, compile func(string) (*glob, er
 		if err != nil {
 			return patterns{}, fmt.Errorf("%s[%d]: %q %w", path, i, text, err)
 		}
+		p.all = append(p.all, g)
 		p.rules = append(p.rules, fmt.Sprintf("%s[%d]", path, i))
 		if !g.exact() {
 			p.globs = append(p.globs, indexedGlob{g, i})
@@ -62,13 +64,36 @@ type targets struct {
 	twins       *twins
 }
 
-func compileTargets(allowPath, denyPath string, allowed, denied []string, compile func(string) (*glob, error)) (targets, error) {
+func compileTargets(allowPath, denyPath string, allowed, denied []string, s syntax) (targets, error) {
+	compile := nameGlob
+	if s == uriSyntax {
+		compile = compileURIGlob
+	}
 	allow, err := compilePatterns(allowPath, allowed, compile)
 	if err != nil {
 		return targets{}, err
 	}
 	deny, err := compilePatterns(denyPath, denied, compile)
-	return targets{path: allowPath, allow: allow, deny: deny}, err
+	if err != nil {
+		return targets{}, err
+	}
+	t := targets{path: allowPath, allow: allow, deny: deny, twins: newTwins(s)}
+	t.addTwins()
+	return t, nil
+}
+
+// addTwins makes the names of both lists known to the twins, those of the deny list first.
+func (t *targets) addTwins() {
+	for i, g := range t.deny.all {
+		t.twins.add(g, t.deny.rules[i], true)
+	}
+	for i, g := range t.allow.all {
+		if t.twins.syntax == uriSyntax { // other files are other files, as long as none of them is denied
+			t.twins.spell(g)
+		} else {
+			t.twins.add(g, t.allow.rules[i], false)
+		}
+	}
 }
 
 func (t *targets) empty() bool { return t.allow.empty() && t.deny.empty() }
@@ -93,9 +118,9 @@ func (t *targets) judge(kind string, name []byte, tr *Trace) Decision {
 }
 
 // twins finds names that fold to a ruled one without being it. A server that compares names loosely would take
-// them for the ruled name.
+// them for the ruled name. Of URIs those of files have some: what a server opens may be on a file system that does not tell case
+// apart (macOS, Windows), and all other schemes are the server's own business.
 type twins struct {
-	prefix string              // names that do not begin so have none
 	syntax syntax              // of globs
 	named  map[string]struct{} // names that the layer spells out; each is judged as itself
 	keys   map[string]string   // fold of a name → rule
@@ -107,14 +132,8 @@ type foldedGlob struct {
 	rule            string
 }
 
-// newTwins returns no twins. Of URIs those of files have some: what a server opens may be on a file system that does not tell case
-// apart (macOS, Windows), and all other schemes are the server's own business.
 func newTwins(s syntax) *twins {
-	t := &twins{syntax: s, named: map[string]struct{}{}, keys: map[string]string{}}
-	if s == uriSyntax {
-		t.prefix = "file:"
-	}
-	return t
+	return &twins{syntax: s, named: map[string]struct{}{}, keys: map[string]string{}}
 }
 
 // add makes the twins of a pattern known. Globs of allow lists have none: what they do not match is denied
@@ -145,7 +164,7 @@ func (t *twins) spell(g *glob) {
 
 // of returns the rule whose name or pattern a name is a twin of, "" if there is none.
 func (t *twins) of(name []byte) string {
-	if len(t.keys)+len(t.globs) == 0 || !bytes.HasPrefix(name, []byte(t.prefix)) {
+	if len(t.keys)+len(t.globs) == 0 || t.syntax == uriSyntax && !bytes.HasPrefix(name, []byte("file:")) {
 		return ""
 	}
 	if _, ok := t.named[string(name)]; ok {

@@ -100,6 +100,19 @@ func (l *Link) Listen(ctx context.Context, after string, deliver Yield) error {
 	})
 }
 
+// Tell hands over what the inspector says unasked until the context ends or deliver fails.
+func (l *Link) Tell(ctx context.Context, deliver Yield) {
+	unasked(ctx, l.in, nil, func(out *jsonrpc.Outbox) error {
+		l.in.Commit(out)
+		for _, m := range out.ToClient {
+			if err := deliver(Arrival{Message: m}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Close ends the session at the server.
 func (l *Link) Close() error { return l.up.Close() }
 

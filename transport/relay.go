@@ -44,7 +44,11 @@ func Relay(ctx context.Context, client, server Conn, in Inspector, drain time.Du
 	go r.server.deliver(ctx)
 	go r.fromClient(ctx)
 	go r.fromServer(ctx)
-	go r.unasked(ctx)
+	go unasked(ctx, in, r.serverEnded, func(out *jsonrpc.Outbox) error {
+		in.Commit(out)
+		r.client.post(out.ToClient)
+		return nil
+	})
 
 	select {
 	case <-r.serverEnded:
@@ -130,24 +134,21 @@ func (r *relay) fromServer(ctx context.Context) {
 	})
 }
 
-// unasked ends when the server does.
-func (r *relay) unasked(ctx context.Context) {
+// unasked releases what in says although no message was judged, until over is closed (nil: never), ctx ends, or release fails.
+func unasked(ctx context.Context, in Inspector, over <-chan struct{}, release func(*jsonrpc.Outbox) error) {
 	var out jsonrpc.Outbox
 	for {
 		select {
-		case <-r.in.Woken():
-		case <-r.serverEnded:
+		case <-in.Woken():
+		case <-over:
 			return
 		case <-ctx.Done():
 			return
 		}
-		r.in.Unasked(&out)
-		r.in.Commit(&out)
-		r.client.post(out.ToClient)
-		for _, work := range out.After {
-			work()
+		in.Unasked(&out)
+		if conclude(&out, release) != nil {
+			return
 		}
-		out.Reset()
 	}
 }
 
@@ -160,19 +161,24 @@ func pump(ctx context.Context, from Conn, judge func(*jsonrpc.Message, *jsonrpc.
 			judge(&msgs[i], &out)
 		}
 		if n > 0 {
-			err := release(&out)
-			for _, work := range out.After {
-				work()
-			}
-			if err != nil {
+			if err := conclude(&out, release); err != nil {
 				return err
 			}
-			out.Reset()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// conclude releases what was judged together, and does what is left to do for it.
+func conclude(out *jsonrpc.Outbox, release func(*jsonrpc.Outbox) error) error {
+	err := release(out)
+	for _, work := range out.After {
+		work()
+	}
+	out.Reset()
+	return err
 }
 
 // settle looks at what is pending after the client's end. Nothing held back: the server is told that nothing more comes.

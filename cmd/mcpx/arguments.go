@@ -31,12 +31,8 @@ func operands(least, most int) cobra.PositionalArgs {
 // helpTopics refuses help about a command that does not exist; cobra prints that of mcpx, as if all were well.
 func helpTopics(c *cobra.Command, args []string) error {
 	about, rest, err := c.Root().Find(args)
-	switch {
-	case err == nil && len(rest) == 0:
-		return nil
-	case len(rest) == 0: // cobra's own words for the first of them
-		return err
-	default:
+	if len(rest) > 0 {
 		return unknownCommand(about, rest[0])
 	}
+	return err
 }
