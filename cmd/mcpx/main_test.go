@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		mockName:         mockMain,
 		chaosServerName:  chaosServerMain,
 		tracedServerName: tracedServerMain,
+		fakeServerName:   fakeServerMain,
 	})
 }
 

@@ -209,14 +209,14 @@ func TestPinsErrors(t *testing.T) {
 	}
 }
 
-// fakeVariable makes TestPinsFakeServer a server of that behaviour.
-const fakeVariable = "PINS_TEST_SERVER"
+// fakeServerName is what the test binary poses as to be a server that behaves as fakeVariable says.
+const (
+	fakeServerName = "fake-server"
+	fakeVariable   = "PINS_TEST_SERVER"
+)
 
-func TestPinsFakeServer(t *testing.T) {
+func fakeServerMain() {
 	behaviour := os.Getenv(fakeVariable)
-	if behaviour == "" {
-		return // run by TestVerifyLive only
-	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var request struct {
@@ -225,7 +225,8 @@ func TestPinsFakeServer(t *testing.T) {
 			Params struct{ Cursor string }
 		}
 		if err := json.Unmarshal(lines.Bytes(), &request); err != nil {
-			t.Fatal(err)
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
 		if request.Method == "" || request.ID == nil {
 			continue
@@ -239,7 +240,6 @@ func TestPinsFakeServer(t *testing.T) {
 		}
 		os.Exit(3)
 	}
-	os.Exit(0)
 }
 
 func fakeAnswer(behaviour, method, cursor string) string {
@@ -297,12 +297,12 @@ func TestVerifyLive(t *testing.T) {
 	} {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Setenv(fakeVariable, behaviour)
-			wantPins(t, want.code, want.out, "verify", "fake", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
-			wantPins(t, want.code, want.out, "verify", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
+			wantPins(t, want.code, want.out, "verify", "fake", "--", fakeServerName)
+			wantPins(t, want.code, want.out, "verify", "--", fakeServerName)
 		})
 	}
 	t.Setenv(fakeVariable, "silent")
-	code, _, errOut := pins("verify", "fake", "--timeout", "200ms", "--", os.Args[0], "-test.run=^TestPinsFakeServer$")
+	code, _, errOut := pins("verify", "fake", "--timeout", "200ms", "--", fakeServerName)
 	if code != exitFailure || !strings.Contains(errOut, "stopped before the server had answered") {
 		t.Errorf("a silent server: exit code %d\n%s", code, errOut)
 	}
@@ -313,7 +313,7 @@ func TestVerifyLive(t *testing.T) {
 
 func TestApproveLive(t *testing.T) {
 	path := pinsHome(t)
-	server := []string{"--", os.Args[0], "-test.run=^TestPinsFakeServer$"}
+	server := []string{"--", fakeServerName}
 	live := func(args ...string) []string { return append(args, server...) }
 
 	t.Setenv(fakeVariable, "crash")
