@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/integrity"
 	"github.com/rohitgs28/mcpx/policy"
 )
 
@@ -88,10 +90,11 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 	}
 }
 
-// Clients of a server whose rules change hear of it on the streams that they have open, others do not.
-func TestClientsHearOfNewRules(t *testing.T) {
-	const changed = `"method":"notifications/tools/list_changed"`
-	server := serving(t, func(w http.ResponseWriter, r *http.Request, body string) {
+const toolsChanged = `"method":"notifications/tools/list_changed"`
+
+// promising serves a server that would announce its tools' changes, and never does.
+func promising(t testing.TB) (url string) {
+	return serving(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		switch {
 		case r.Method == http.MethodGet:
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -106,49 +109,114 @@ func TestClientsHearOfNewRules(t *testing.T) {
 			answerWith(w, body)
 		}
 	})
+}
+
+// Listeners are clients with open streams, of both eras, by server and era.
+type listeners struct {
+	t       testing.TB
+	streams map[string]*bufio.Reader
+}
+
+func (g *gateway) listeners(ctx context.Context, servers ...string) *listeners {
+	l := &listeners{t: g.t, streams: make(map[string]*bufio.Reader)}
+	for _, name := range servers {
+		session := "Mcp-Session-Id: " + g.sessionAt(name)
+		g.post(name, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session)
+		l.streams[name+", legacy"] = bufio.NewReader(g.stream(ctx, "GET", "/mcp/"+name, "", session))
+		l.streams[name+", modern"] = bufio.NewReader(g.stream(ctx, "POST", "/mcp/"+name, listen, listenHeads...))
+		l.await(name+", modern", "acknowledged")
+	}
+	return l
+}
+
+// await returns the first line that has what in it.
+func (l *listeners) await(name, what string) string {
+	l.t.Helper()
+	for {
+		line, err := l.streams[name].ReadString('\n')
+		if err != nil {
+			l.t.Fatalf("%s: %v before %s", name, err, what)
+		}
+		if strings.Contains(line, what) {
+			return line
+		}
+	}
+}
+
+// told waits until the clients of a server are told to list again, each in the words of its era.
+func (l *listeners) told(server string) {
+	l.t.Helper()
+	for _, era := range []string{", legacy", ", modern"} {
+		if got := l.await(server+era, toolsChanged); strings.Contains(got, `subscriptionId":"l"`) != (era == ", modern") {
+			l.t.Errorf("%s%s is told %q", server, era, got)
+		}
+	}
+}
+
+// nothingElse reads the streams, which have ended, to their ends.
+func (l *listeners) nothingElse() {
+	l.t.Helper()
+	for name, s := range l.streams {
+		if rest, err := io.ReadAll(s); err != nil || strings.Contains(string(rest), toolsChanged) {
+			l.t.Errorf("%s is told %q, %v: nothing has changed", name, rest, err)
+		}
+	}
+}
+
+// Clients of a server whose rules change hear of it on the streams that they have open, others do not.
+func TestClientsHearOfNewRules(t *testing.T) {
+	server := promising(t)
 	rules := func(denied ...string) hub.Config {
 		return config(hub.Server{Name: "s", URL: server, Policy: policy.Config{DenyTools: denied}}, hub.Server{Name: "other", URL: server})
 	}
 	g := start(t, rules())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	streams := map[string]*bufio.Reader{}
-	for _, name := range []string{"s", "other"} {
-		session := "Mcp-Session-Id: " + g.sessionAt(name)
-		g.post(name, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, session)
-		streams[name+", legacy"] = bufio.NewReader(g.stream(ctx, "GET", "/mcp/"+name, "", session))
-		streams[name+", modern"] = bufio.NewReader(g.stream(ctx, "POST", "/mcp/"+name, listen, listenHeads...))
-	}
-	await := func(name, what string) string {
-		t.Helper()
-		for {
-			line, err := streams[name].ReadString('\n')
-			if err != nil {
-				t.Fatalf("%s: %v before %s", name, err, what)
-			}
-			if strings.Contains(line, what) {
-				return line
-			}
-		}
-	}
-	await("s, modern", "acknowledged")
-	await("other, modern", "acknowledged")
+	clients := g.listeners(ctx, "s", "other")
 	for _, cfg := range []hub.Config{rules("echo"), rules()} {
 		for range 2 { // the second time nothing changes
 			if err := g.hub.Reload(cfg); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, name := range []string{"s, legacy", "s, modern"} {
-			if got := await(name, changed); strings.Contains(got, `subscriptionId":"l"`) != (name == "s, modern") {
-				t.Errorf("%s is told %q", name, got)
-			}
-		}
+		clients.told("s")
 	}
 	g.stop()
-	for name, s := range streams {
-		if rest, err := io.ReadAll(s); err != nil || strings.Contains(string(rest), changed) {
-			t.Errorf("%s is told %q, %v: nothing has changed", name, rest, err)
-		}
+	clients.nothingElse()
+}
+
+// What is approved by hand, in the file that the gateway's pins are in, is told to all who listen, whoever listed.
+func TestClientsHearOfApprovals(t *testing.T) {
+	server := promising(t)
+	cfg := config(hub.Server{Name: "s", URL: server}, hub.Server{Name: "other", URL: server})
+	file, err := integrity.Open(filepath.Join(t.TempDir(), "mcpx.lock"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	if _, err := file.Server("s", cfg.Inspection).Walk(integrity.Tools).Page([][]byte{[]byte(`{"name":"t","description":"as it was"}`)}, true); err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, cfg, func(opt *hub.Options) {
+		opt.Pins = func(server string) (*integrity.Pins, error) { return file.Server(server, cfg.Inspection), nil }
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	clients := g.listeners(ctx, "s", "other")
+	lists := func(server string) bool { return strings.Contains(g.post(server, listTools).body, `"name":"t"`) }
+	if lists("s") || !lists("other") {
+		t.Fatal("what has changed is listed, or what has not is not")
+	}
+	theirs, err := integrity.Open(file.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Approve("s"); err != nil {
+		t.Fatal(err)
+	}
+	clients.told("s")
+	if !lists("s") {
+		t.Error("what is approved is not listed")
+	}
+	g.stop()
+	clients.nothingElse()
 }

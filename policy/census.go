@@ -11,7 +11,8 @@ import (
 // A Census knows whether the lists of one server were read whole since the last reason to doubt them. The guards of all
 // links to that server share one, so that a server is not asked again for each of them. It is safe for concurrent use.
 type Census struct {
-	maxAge time.Duration
+	maxAge   time.Duration
+	withheld withholding
 
 	mu    sync.Mutex
 	lists [surveyCount]count

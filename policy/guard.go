@@ -29,7 +29,6 @@ type GuardOptions struct {
 	Inspection integrity.Config
 	MaxPages   int                // 0: DefaultMaxPages
 	Census     *Census            // shared by all links to the server; nil: this is the only one
-	Announces  bool               // the link tells the client what Unasked says
 	Handshaken bool               // a legacy session is open already, whoever opened it
 	Tracer     Tracer             // makes spans of requests; nil: nobody does
 	Watch      func(*audit.Event) // sees every event of the link as it is recorded; must not keep it; nil: nobody
@@ -52,16 +51,14 @@ type Guard struct {
 	rules atomic.Pointer[rules]
 	woken chan struct{} // of capacity 1: Unasked has something to say
 
-	mu       sync.Mutex
-	fromCli  table // requests of the client (and our own) that the server has to answer
-	fromSrv  table // requests of the server that the client has to answer
-	peers    peers
-	surveys  [surveyCount]survey
-	issued   int                   // own requests so far
-	withheld [surveyCount][]string // names that were taken out of the client's lists because of their pins
-	recheck  *time.Timer           // of these; nil: none is set
-	strays   int                   // junk lines and the like that were recorded one by one
-	ended    bool                  // the server has ended
+	mu      sync.Mutex
+	fromCli table // requests of the client (and our own) that the server has to answer
+	fromSrv table // requests of the server that the client has to answer
+	peers   peers
+	surveys [surveyCount]survey
+	issued  int  // own requests so far
+	strays  int  // junk lines and the like that were recorded one by one
+	ended   bool // the server has ended
 }
 
 // rules are what a message is judged by; they may change while the link is open.
@@ -296,9 +293,6 @@ func timedOut(cause error) bool {
 func (g *Guard) Ended(cause error, out *jsonrpc.Outbox) {
 	g.mu.Lock()
 	g.ended = true
-	if g.recheck != nil {
-		g.recheck.Stop()
-	}
 	var lost []*call
 	for i := range g.surveys {
 		lost = append(lost, g.surveys[i].abandon()...)

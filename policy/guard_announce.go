@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"time"
-
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
@@ -60,8 +58,12 @@ func (g *Guard) Wake() {
 	}
 }
 
-// Woken implements transport.Inspector.
-func (g *Guard) Woken() <-chan struct{} { return g.woken }
+// Attend implements transport.Inspector.
+func (g *Guard) Attend() (woken <-chan struct{}, done func()) {
+	withheld := &g.opt.Census.withheld
+	withheld.attend(g, 1)
+	return g.woken, func() { withheld.attend(g, -1) }
+}
 
 // Unasked implements transport.Inspector: it tells the client to list again. A client that has not begun will list anyway.
 func (g *Guard) Unasked(out *jsonrpc.Outbox) {
@@ -88,66 +90,20 @@ func (g *Guard) acknowledged(m *jsonrpc.Message) {
 		return
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	if c := g.fromCli.get(id.Key()); c != nil && c.method.Target == SubscriptionsTarget {
 		c.changes = subscribed(m.Field(jsonrpc.Notifications))
-		g.recheckSoon()
 	}
+	g.mu.Unlock()
+	g.opt.Census.withheld.announced()
 }
 
-const (
-	recheckEvery = time.Second
-	maxRecheck   = 64 // names of one list
-)
-
-// withhold remembers what was taken out of a client's list because of its pin: once that is approved, the client is to know.
-func (g *Guard) withhold(list List, names []string) {
-	i, ok := surveyOf(list)
-	if !ok || !g.opt.Announces || len(names) == 0 {
-		return
-	}
+// announcing reports whether the client is to be told of any change.
+func (g *Guard) announcing() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	room := maxRecheck - len(g.withheld[i])
-	g.withheld[i] = append(g.withheld[i], names[:min(len(names), room)]...)
-	g.recheckSoon()
-}
-
-// recheckSoon sets the timer where there is something to look at, and somebody to tell. g.mu is held.
-func (g *Guard) recheckSoon() {
-	for _, names := range g.withheld {
-		if len(names) > 0 && g.recheck == nil && !g.ended && g.announcing() {
-			g.recheck = time.AfterFunc(recheckEvery, g.lookAgain)
-		}
-	}
-}
-
-// announcing reports whether the client is to be told of any change. g.mu is held.
-func (g *Guard) announcing() bool {
 	set := g.peers.announces
 	for c := range g.fromCli.all {
 		set |= c.changes
 	}
 	return set != 0
-}
-
-// lookAgain tells the client to list again if something that was withheld is not withheld any more.
-func (g *Guard) lookAgain() {
-	g.mu.Lock()
-	withheld := g.withheld
-	g.mu.Unlock()
-	approved := false
-	for i, names := range withheld {
-		for _, name := range names {
-			approved = approved || g.opt.Pins.Judge(g.surveys[i].kind, []byte(name)).Allowed
-		}
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.recheck = nil
-	if approved {
-		clear(g.withheld[:]) // its next list says what is withheld then
-		g.Wake()
-	}
-	g.recheckSoon()
 }

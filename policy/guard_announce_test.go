@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,7 +69,7 @@ func TestClientIsToldOnlyWhatTheServerPromised(t *testing.T) {
 // where nothing is withheld.
 func TestApprovalWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"}, func(opt *policy.GuardOptions) { opt.Announces = true })
+		l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"})
 		l.say(l.g.FromClient, initialize)
 		l.say(l.g.FromServer, promise)
 		list := func(tool string) string {
@@ -78,9 +77,11 @@ func TestApprovalWakes(t *testing.T) {
 			got, _ := l.say(l.g.FromServer, `{"jsonrpc":"2.0","id":1,"result":{"tools":[`+tool+`]}}`)
 			return got
 		}
+		news, done := l.g.Attend()
+		defer done() // and the timer with it, or the bubble would not end
 		woken := func(within time.Duration) bool {
 			select {
-			case <-l.g.Woken():
+			case <-news:
 				return true
 			case <-time.After(within):
 				return false
@@ -107,15 +108,20 @@ func TestApprovalWakes(t *testing.T) {
 			t.Errorf("after the approval: %s", got)
 		}
 		list(before)
-		var out jsonrpc.Outbox
-		l.g.Ended(io.EOF, &out) // and the timer with it, or the bubble would not end
 	})
 }
 
-// Where nobody is to be told of changes, nobody looks for them; who subscribes later is told.
+// Where nobody is to be told of changes, nobody looks for them; who subscribes later is told, though the list came over another
+// link, as it does where each request is one.
 func TestNothingIsLookedForInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"}, func(opt *policy.GuardOptions) { opt.Announces = true })
+		census := policy.NewCensus(0)
+		l := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"}, func(opt *policy.GuardOptions) { opt.Census = census })
+		other := newLink(t, policy.Config{}, integrity.Config{ToolIntegrity: "enforce"}, func(opt *policy.GuardOptions) {
+			opt.Census, opt.Pins = census, l.pins.Server("s", opt.Inspection)
+		})
+		woken, done := other.g.Attend()
+		defer done()
 		const list = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
 		for _, says := range []string{"x", "y"} {
 			l.say(l.g.FromClient, list)
@@ -129,14 +135,14 @@ func TestNothingIsLookedForInVain(t *testing.T) {
 			t.Fatal(err)
 		}
 		select {
-		case <-l.g.Woken():
+		case <-woken:
 			t.Error("woken, but nobody is to be told")
 		case <-time.After(time.Hour):
 		}
-		l.say(l.g.FromClient, sub)
-		l.say(l.g.FromServer, subAck)
+		other.say(other.g.FromClient, sub)
+		other.say(other.g.FromServer, subAck)
 		select {
-		case <-l.g.Woken():
+		case <-woken:
 		case <-time.After(2 * time.Second):
 			t.Error("the approval is not told to who has subscribed since")
 		}

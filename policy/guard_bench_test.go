@@ -48,6 +48,9 @@ func benchmarkGuard(b *testing.B, audited *bool) {
 		if len(out.ToClient)+len(out.ToServer) != 1 {
 			b.Fatalf("%d to the client, %d to the server", len(out.ToClient), len(out.ToServer))
 		}
+		for _, work := range out.After {
+			work()
+		}
 		out.Reset()
 	}
 	step(g.FromClient, []byte(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`))

@@ -27,9 +27,6 @@ func (g *Guard) startWalk(c *call, m *jsonrpc.Message) {
 	kind := g.surveys[i].kind
 	cursor := m.Field(jsonrpc.Cursor)
 	if cursor == nil {
-		g.mu.Lock()
-		g.withheld[i] = nil // this walk says it anew
-		g.mu.Unlock()
 		c.doubts = g.opt.Census.doubts(i)
 		c.walk = g.opt.Pins.Walk(kind)
 		return
@@ -57,15 +54,15 @@ func (g *Guard) list(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, reas
 		if err != nil {
 			return g.unpinned(c, m, err)
 		}
-		var names []string
 		for _, f := range found {
 			g.report(c, f)
 			if f.Index >= 0 && f.Withhold {
 				withheld[f.Index] = true
-				names = append(names, f.Name)
+				if i, ok := surveyOf(c.method.List); ok {
+					g.opt.Census.withheld.add(i, f.Name)
+				}
 			}
 		}
-		g.withhold(c.method.List, names)
 		g.walked(c, m, last)
 	}
 	kept := make([][]byte, 0, len(items))

@@ -137,9 +137,11 @@ func (r *relay) fromServer(ctx context.Context) {
 // unasked releases what in says although no message was judged, until over is closed (nil: never), ctx ends, or release fails.
 func unasked(ctx context.Context, in Inspector, over <-chan struct{}, release func(*jsonrpc.Outbox) error) {
 	var out jsonrpc.Outbox
+	woken, done := in.Attend()
+	defer done()
 	for {
 		select {
-		case <-in.Woken():
+		case <-woken:
 		case <-over:
 			return
 		case <-ctx.Done():

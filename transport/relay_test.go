@@ -111,7 +111,7 @@ func (j *judge) count(is bool, n int) {
 
 func (j *judge) Commit(*jsonrpc.Outbox) {}
 
-func (j *judge) Woken() <-chan struct{} { return j.woken }
+func (j *judge) Attend() (woken <-chan struct{}, done func()) { return j.woken, func() {} }
 
 func (j *judge) Unasked(out *jsonrpc.Outbox) {
 	out.ToClient = append(out.ToClient, jsonrpc.NewRequest(jsonrpc.ID{}, "unasked", nil))

@@ -34,9 +34,9 @@ type Inspector interface {
 	FromServer(m *jsonrpc.Message, out *jsonrpc.Outbox)
 	// Commit records what was judged. Nothing of out is released before it; it may replace what may not be released.
 	Commit(out *jsonrpc.Outbox)
-	// Woken has something once Unasked has; Unasked puts into out what the client is told although no message was judged.
-	// It is called from a goroutine of its own.
-	Woken() <-chan struct{}
+	// Attend is called by who tells the client what Unasked puts into out although no message was judged: whenever woken
+	// has something, from a goroutine of its own, until it calls done.
+	Attend() (woken <-chan struct{}, done func())
 	Unasked(out *jsonrpc.Outbox)
 	// Pending returns how many of the client's requests the inspector holds back for the moment, and how many the server
 	// still has to answer.

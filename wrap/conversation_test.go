@@ -131,7 +131,7 @@ func (s *scene) start() {
 	stopped := time.Now()
 	guard, err := policy.NewGuard(policy.GuardOptions{
 		Server: "srv", Engine: engine, Pins: pins, Log: s.log, Inspection: s.cfg.Inspection, MaxPages: s.cfg.MaxPages,
-		Limit: policy.NewLimiter(s.cfg.RateLimit, func() time.Time { return stopped }), Announces: true,
+		Limit: policy.NewLimiter(s.cfg.RateLimit, func() time.Time { return stopped }),
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -54,7 +54,6 @@ func Run(ctx context.Context, opt Options) (int, error) {
 	if opt.Guard.Census == nil {
 		opt.Guard.Census = policy.NewCensus(0)
 	}
-	opt.Guard.Announces = true
 	guard, err := policy.NewGuard(opt.Guard)
 	if err != nil {
 		return 0, err
