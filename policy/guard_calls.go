@@ -186,7 +186,9 @@ func (c *call) aim(m *jsonrpc.Message) {
 		} else {
 			target, _ = m.Text(jsonrpc.RefURI)
 		}
-	case SubscriptionsTarget, NoTarget:
+	case SubscriptionsTarget: // each resource is judged, and one of them is the target
+		c.args = m.Field(jsonrpc.Notifications)
+	case NoTarget:
 	}
 	c.target = append(c.target[:0], target...)
 }

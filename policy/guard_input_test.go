@@ -63,6 +63,9 @@ func TestSubscriptionsOfAnotherShape(t *testing.T) {
 		if (toServer != "") != row.passes {
 			t.Errorf("%s: the server is given %q", row.params, toServer)
 		}
+		if recorded := strings.Contains(l.rec.String(), `"args":"sha256:`); !recorded {
+			t.Errorf("%s: what was asked for is not recorded: %s", row.params, l.rec.String())
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rohitgs28/mcpx/integrity"
@@ -53,9 +54,9 @@ func (g *Guard) inspect(c *call, m *jsonrpc.Message) (answer *jsonrpc.Message, r
 		if !d.Allow {
 			return denialError(c, jsonrpc.InvalidRequest, d), d.Reason
 		}
-		if d.Shadow {
-			g.Record(&audit.Event{Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: asked,
-				Decision: "allow", Rule: d.Rule, Reason: d.Reason, TraceID: c.trace})
+		for _, q := range asked {
+			g.Record(&audit.Event{Kind: audit.Decision, Era: era(c.modern), RequestID: c.id.Token(), Method: q.method,
+				Decision: "allow", Rule: q.Rule, Reason: q.Reason, TraceID: c.trace})
 		}
 		return m, ""
 	}
@@ -76,43 +77,48 @@ func asksForInput(m *jsonrpc.Message) bool {
 	return m.Field(jsonrpc.InputRequests) != nil || string(kind) == "input_required" || !ok && m.Field(jsonrpc.ResultType) != nil
 }
 
+// A question is a method that the server asks its client for, and that it may.
+type question struct {
+	method string
+	Decision
+}
+
 // inputRequests judges what an input_required result asks of the client: only some methods may ask, and each question is
-// a request of the server like any other (2026-07-28, patterns/mrtr). Of those that rules in shadow mode would have denied, the first
-// is told, with its method.
-func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) (asked string, d Decision) {
+// a request of the server like any other (2026-07-28, patterns/mrtr). The first that may not be asked decides; asked are the methods,
+// once each, if all may.
+func (g *Guard) inputRequests(c *call, m *jsonrpc.Message) (asked []question, d Decision) {
 	if c.method.Kinds != 0 && !c.method.InputRequired {
-		return "", denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
+		return nil, denied(inputRule, "the server asked for input in answer to %s, which the protocol forbids", c.name)
 	}
 	if _, ok := m.Text(jsonrpc.ResultType); !ok && m.Field(jsonrpc.ResultType) != nil {
-		return "", denied(inputRule, "result.resultType must be a string")
+		return nil, denied(inputRule, "result.resultType must be a string")
 	}
 	requests := m.Field(jsonrpc.InputRequests)
 	if requests != nil && requests[0] != '{' {
-		return "", denied(inputRule, "result.inputRequests must be an object")
+		return nil, denied(inputRule, "result.inputRequests must be an object")
 	}
-	d = allowed(DefaultRule)
 	for _, request := range jsonrpc.Members(requests) {
 		method, ok := jsonrpc.Text(jsonrpc.Member(request, "method"))
 		if !ok {
-			return "", denied(inputRule, "the server asked for input without saying which")
+			return nil, denied(inputRule, "the server asked for input without saying which")
 		}
 		if jsonrpc.HasTwin(request, "method", "params") {
-			return "", denied(inputRule, "the server asked for input in words that parsers read differently")
+			return nil, denied(inputRule, "the server asked for input in words that parsers read differently")
 		}
 		switch string(method) {
 		case "sampling/createMessage", "elicitation/create", "roots/list":
 		default:
-			return "", denied(inputRule, "the server asked for input of an unknown kind")
+			return nil, denied(inputRule, "the server asked for input of an unknown kind")
 		}
 		one := g.engine().ServerRequest(string(method))
 		if !one.Allow {
-			return "", one
+			return nil, one
 		}
-		if one.Shadow && !d.Shadow {
-			asked, d = string(method), one
+		if !slices.ContainsFunc(asked, func(q question) bool { return q.method == string(method) }) {
+			asked = append(asked, question{string(method), one})
 		}
 	}
-	return asked, d
+	return asked, allowed(DefaultRule)
 }
 
 // introduction reads what the server says of itself, and checks its instructions.

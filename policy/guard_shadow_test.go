@@ -189,8 +189,8 @@ func randomTalk(r *rand.Rand) []line {
 	return talk
 }
 
-// What an input_required result asks is rehearsed like a request of the server: the first question that would have been denied is
-// told once, and what the protocol forbids is refused in every mode.
+// What an input_required result asks is recorded and rehearsed like requests of the server, each method once, and what the protocol
+// forbids is refused in every mode.
 func TestShadowOfInputRequired(t *testing.T) {
 	const ask = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`
 	for _, row := range []struct {
@@ -198,10 +198,12 @@ func TestShadowOfInputRequired(t *testing.T) {
 		passes         bool
 		rules          string
 	}{
-		{"what nobody denies", `{"a":{"method":"elicitation/create"}}`, true, "default"},
+		{"what nobody denies", `{"a":{"method":"elicitation/create"}}`, true, "tools/call default, elicitation/create default"},
+		{"the same twice", `{"a":{"method":"elicitation/create"},"b":{"method":"elicitation/create"}}`, true, "tools/call default, elicitation/create default"},
+		{"no question", `{}`, true, "tools/call default"},
 		{"two that would be denied", `{"a":{"method":"elicitation/create"},"b":{"method":"roots/list"},"c":{"method":"sampling/createMessage"}}`, true,
-			"default, roots/list shadow policy.server_requests.roots"},
-		{"one that no revision knows behind it", `{"a":{"method":"roots/list"},"b":{"method":"vendor/ask"}}`, false, "default"},
+			"tools/call default, elicitation/create default, roots/list shadow policy.server_requests.roots, sampling/createMessage shadow policy.server_requests.sampling"},
+		{"one that no revision knows behind it", `{"a":{"method":"roots/list"},"b":{"method":"vendor/ask"}}`, false, "tools/call default"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l := newLink(t, policy.Config{ServerRequests: policy.ServerRequests{Roots: "deny", Sampling: "deny"}, Shadow: true}, integrity.Config{ToolIntegrity: "off"})
@@ -219,7 +221,7 @@ func TestShadowOfInputRequired(t *testing.T) {
 				case strings.HasPrefix(d.Reason, policy.ShadowPrefix):
 					got = append(got, d.Method+" shadow "+d.Rule)
 				default:
-					got = append(got, d.Rule)
+					got = append(got, d.Method+" "+d.Rule)
 				}
 			}
 			if rules := strings.Join(got, ", "); rules != row.rules {

@@ -34,7 +34,7 @@ func NewCheck(l *Lesson) (*Check, error) {
 // Add takes in an event of the record.
 func (c *Check) Add(r *audit.Record) {
 	e := c.engines[r.Server]
-	if e == nil || r.Kind == audit.Decision && (r.Decision != "allow" || r.RequestID == "") || r.Kind != audit.Decision && r.Kind != audit.Outcome {
+	if e == nil || r.Kind == audit.Decision && (r.Decision != "allow" || single(r)) || r.Kind != audit.Decision && r.Kind != audit.Outcome {
 		return
 	}
 	decision, outcome, _ := c.pairs.add(r)

@@ -168,11 +168,7 @@ func (out *Server) resources(s *server) {
 	for _, n := range resources {
 		reads += n
 	}
-	note := fmt.Sprintf("%s, read %s", count(len(resources), "URI"), times(reads))
-	if s.listened > 0 {
-		note += "; of each subscriptions/listen the log has one resource"
-	}
-	out.Notes["allow_resources"] = note
+	out.Notes["allow_resources"] = fmt.Sprintf("%s, read %s", count(len(resources), "URI"), times(reads))
 }
 
 // leaveOut returns the names that a rule can allow, and tells of the others. What was seen stays as it is: a lesson that has turned

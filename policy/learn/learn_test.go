@@ -204,6 +204,50 @@ func TestArgumentsThatAreNotThere(t *testing.T) {
 	}
 }
 
+// What the revision of 2026-07-28 does otherwise: questions inside of answers, several resources in one request, calls as tasks.
+func TestModernWaysAreLearnt(t *testing.T) {
+	s := &script{t: t}
+	s.add(`"era":"modern","request_id":1,"method":"tools/call","target":"ask","decision":"allow","rule":"default","args":{},"kind":"decision"`)
+	s.add(`"era":"modern","request_id":1,"method":"elicitation/create","decision":"allow","rule":"default","kind":"decision"`)
+	s.add(`"era":"modern","request_id":1,"method":"tools/call","target":"ask","outcome":"ok","latency_ms":1,"kind":"outcome"`)
+	subscribe := func(args string) {
+		s.add(`"era":"modern","request_id":"l","method":"subscriptions/listen","target":"file:///b","decision":"allow","rule":"default","kind":"decision"` + args)
+		s.add(`"era":"modern","request_id":"l","method":"subscriptions/listen","target":"file:///b","outcome":"cancelled","latency_ms":1,"kind":"outcome"`)
+	}
+	subscribe(`,"args":{"resourceSubscriptions":["file:///a","file:///b"]}`)
+	s.use("tasks/get", "")
+	lesson, check := s.learn()
+	if check.Refused != 0 || !lesson.Complete() {
+		t.Errorf("%d passed, %d refused, incomplete %q", check.Passed, check.Refused, lesson.Incomplete)
+	}
+	got := lesson.Servers[0].Policy
+	if got.ServerRequests.Elicitation != "allow" || got.ServerRequests.Sampling != "deny" {
+		t.Errorf("requests of the server: %+v", got.ServerRequests)
+	}
+	if want := []string{"file:///a", "file:///b"}; !cmp.Equal(got.AllowResources, want) {
+		t.Errorf("resources %q, want %q", got.AllowResources, want)
+	}
+	if want := []string{"tasks/get", "tasks/result"}; !cmp.Equal(got.AllowMethods, want) {
+		t.Errorf("methods %q, want %q", got.AllowMethods, want)
+	}
+	denies, err := policy.Compile(policy.Config{DenyResources: []string{"file:///a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay := Replay{Engine: func(string, string) *policy.Engine { return denies }}
+	if out, ok := replay.Ask(s.all[3]); !ok || out.Verdict != NewlyDenied {
+		t.Errorf("a subscription of which one resource is denied: %+v, %v", out, ok)
+	}
+
+	subscribe(`,"args":"sha256:aa"`)
+	if lesson, _ := s.learn(); lesson.Complete() || !strings.Contains(lesson.Incomplete[0], "subscriptions/listen") {
+		t.Errorf("resources that are not in the log: incomplete %q", lesson.Incomplete)
+	}
+	if out, ok := replay.Ask(s.all[len(s.all)-2]); !ok || out.Verdict != Undecided {
+		t.Errorf("a subscription whose resources are not in the log: %+v, %v", out, ok)
+	}
+}
+
 // A server that was listed, tried in vain or denied everything is not known to need nothing.
 func TestNothingHasPassed(t *testing.T) {
 	s := &script{t: t}

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
@@ -34,7 +35,6 @@ type server struct {
 	methods   map[string]int // that mcpx does not know
 	asked     map[string]int // of its client
 	refused   map[[2]string]int
-	listened  int  // subscriptions, of whose resources the log has one each
 	unlisted  int  // refusals beyond those
 	more      bool // of something there was too much
 }
@@ -65,7 +65,7 @@ func (l *Learner) Add(r *audit.Record) {
 		l.refused(r)
 		return
 	}
-	if r.Kind == audit.Decision && r.RequestID == "" { // a notification has no outcome
+	if r.Kind == audit.Decision && single(r) {
 		l.used(r)
 		return
 	}
@@ -150,6 +150,9 @@ func (l *Learner) used(r *audit.Record) {
 	switch subjectOf(r) {
 	case unknownMethod:
 		s.note(s.methods, r.Method)
+		if strings.HasPrefix(r.Method, "tasks/") { // without which no call may be made as a task
+			s.note(s.methods, "tasks/result")
+		}
 	case question:
 		s.note(s.asked, r.Method)
 	case toolCall:
@@ -160,10 +163,13 @@ func (l *Learner) used(r *audit.Record) {
 		if r.RequestID == "" { // what is told of a resource is no use of it
 			return
 		}
-		if r.Method == methodListen {
-			s.listened++
+		uris, all := resourcesOf(r)
+		for _, uri := range uris {
+			s.note(s.resources, uri)
 		}
-		s.note(s.resources, r.Target)
+		if !all {
+			l.lesson.incomplete("the log does not have all resources of each subscriptions/listen: record them with audit.args: redacted, or full")
+		}
 	case templateUse:
 		s.note(s.templates, r.Target)
 	case none:

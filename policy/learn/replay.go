@@ -91,7 +91,8 @@ func (p *Replay) Ask(r *audit.Record) (out Replayed, ok bool) {
 func (p *Replay) decide(e *policy.Engine, r *audit.Record) (d policy.Decision, known, decided bool) {
 	if r.Method != "tools/call" {
 		d, known = judge(e, r, nil)
-		return d, known, !audit.IsCut(r.Target)
+		_, all := resourcesOf(r)
+		return d, known, !audit.IsCut(r.Target) && (all || !d.Allow)
 	}
 	target := []byte(r.Target)
 	if d = e.Tool(target); !d.Allow || d.Shadow { // denied by its name

@@ -3,6 +3,7 @@ package learn
 import (
 	"github.com/rohitgs28/mcpx/integrity/audit"
 	"github.com/rohitgs28/mcpx/policy"
+	"github.com/rohitgs28/mcpx/transport/jsonrpc"
 )
 
 // A subject says which rules judge what an event is about.
@@ -49,6 +50,28 @@ func subjectOf(r *audit.Record) subject {
 	return none
 }
 
+// single reports whether a decision is all that the log has of what it is about: a notification has no outcome, and a modern server
+// asks in an answer, whose request's the outcome is.
+func single(r *audit.Record) bool {
+	return r.RequestID == "" || r.Era == "modern" && subjectOf(r) == question
+}
+
+// resourcesOf returns the resources that a request names. all: there are no others.
+func resourcesOf(r *audit.Record) (uris []string, all bool) {
+	if r.Method != methodListen {
+		return []string{r.Target}, true
+	}
+	if arguments(r) != verbatim {
+		return []string{r.Target}, false
+	}
+	for token := range jsonrpc.Elements(jsonrpc.Member(r.Args, "resourceSubscriptions")) {
+		if uri, ok := jsonrpc.Text(token); ok {
+			uris = append(uris, string(uri))
+		}
+	}
+	return uris, true
+}
+
 func hasScheme(text string) bool {
 	for i, c := range []byte(text) {
 		if c == ':' {
@@ -74,7 +97,13 @@ func judge(e *policy.Engine, r *audit.Record, args []byte) (d policy.Decision, k
 	case promptUse:
 		return e.Prompt(target), true
 	case resourceUse:
-		return e.Resource(target), true
+		uris, _ := resourcesOf(r)
+		for _, uri := range uris {
+			if d = e.Resource([]byte(uri)); !d.Allow || d.Shadow {
+				break
+			}
+		}
+		return d, len(uris) > 0
 	case templateUse:
 		return e.Template(target), true
 	case none:
