@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rs/cors"
+
+	"github.com/rohitgs28/mcpx/hub/uplink"
 )
 
 // A door keeps out what a browser sends on behalf of a page that nobody trusts (Streamable HTTP, "Security Warning"): every
@@ -121,7 +123,7 @@ func ownOrigin(origin, host string) bool {
 		return false
 	}
 	originName, originPort, ok := splitHost(authority, port)
-	if !ok || !loopbackName(originName) {
+	if !ok || !uplink.LoopbackHost(originName) {
 		return false
 	}
 	name, hostPort, ok := splitHost(host, port)
@@ -131,15 +133,7 @@ func ownOrigin(origin, host string) bool {
 // ownHost reports whether a Host header names this machine.
 func (d *door) ownHost(host string) bool {
 	name, _, ok := splitHost(host, "")
-	return ok && (loopbackName(name) || d.hosts[name])
-}
-
-func loopbackName(name string) bool {
-	if name == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(name) // no 127.1, no 0x7f.1: browsers write addresses out
-	return err == nil && addr.Zone() == "" && addr.IsLoopback()
+	return ok && (uplink.LoopbackHost(name) || d.hosts[name])
 }
 
 // splitHost reads host[:port] (RFC 3986 section 3.2, without userinfo). The name is in lower case, without brackets.

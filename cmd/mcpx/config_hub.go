@@ -252,7 +252,7 @@ func secureURL(key, value string) error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
 		return fmt.Errorf("%s: %q is no usable URL: write https://host/path", key, value)
-	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && uplink.LoopbackHost(u.Hostname()):
 		return nil
 	default:
 		return fmt.Errorf("%s: %q is not https: plain http is for this machine only", key, value)
@@ -262,14 +262,10 @@ func secureURL(key, value string) error {
 // loopbackURL wants http to this machine.
 func loopbackURL(value string) error {
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "http" || u.User != nil || !loopback(u.Hostname()) {
+	if err != nil || u.Scheme != "http" || u.User != nil || !uplink.LoopbackHost(u.Hostname()) {
 		return fmt.Errorf("%q is no http address of this machine", value)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 func validListen(address, example string) error {

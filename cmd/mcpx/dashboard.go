@@ -78,7 +78,7 @@ func (a *app) openDashboard(ctx context.Context, t *hubTarget, link uplink.Dashb
 	if a.json {
 		return a.printJSON(link)
 	}
-	far := link.Local && t.URL != "" && !loopbackURLHost(t.URL) // it leads to this machine, and the hub is on another
+	far := link.Local && t.URL != "" && !uplink.LoopbackHost(hostOfURL(t.URL)) // it leads to this machine, and the hub is on another
 	switch {
 	case only:
 		fmt.Fprintln(a.out, link.URL)
@@ -137,8 +137,6 @@ func hostOfURL(text string) string {
 	}
 	return u.Hostname()
 }
-
-func loopbackURLHost(text string) bool { return loopback(hostOfURL(text)) }
 
 // overSSH reports whether we run in a session of SSH, whose user sees another screen.
 func overSSH() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rohitgs28/mcpx/hub"
 	"github.com/rohitgs28/mcpx/hub/auth"
+	"github.com/rohitgs28/mcpx/hub/uplink"
 	"github.com/rohitgs28/mcpx/policy"
 )
 
@@ -119,5 +120,5 @@ func exposed(cfg hub.Config) bool {
 
 func beyondLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	return err != nil || !loopback(host)
+	return err != nil || !uplink.LoopbackHost(host)
 }

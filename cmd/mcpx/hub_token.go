@@ -279,7 +279,7 @@ func (c *config) publicURL() string {
 		return ""
 	}
 	if c.TLS.CertFile == "" {
-		if loopback(host) {
+		if uplink.LoopbackHost(host) {
 			return "http://" + c.Listen
 		}
 		return ""

@@ -102,7 +102,7 @@ func parseURL(text string) (*url.URL, error) {
 // LoopbackHost reports whether a URL's host says that it is this machine. What the name localhost leads to is for DialLoopback to see.
 func LoopbackHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+	return strings.ToLower(host) == "localhost" || err == nil && ip.Zone() == "" && ip.IsLoopback()
 }
 
 func tlsConfig(given *tls.Config) *tls.Config {
